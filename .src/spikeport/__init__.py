@@ -1,0 +1,34 @@
+"""Port a trained spiking network to neuromorphic integers, and prove what survived.
+
+`port` takes a model and data to a verdict, `export` writes the model's NIR graph, `check` says what would keep it from
+being ported, `load` reads a Program. They are imported when first used: `import spikeport` loads neither torch nor
+Lava.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.run import check, export, port
+    from spikeport.sim.errors import SpikeportError
+    from spikeport.sim.store import load_program as load
+
+__version__ = "0.1.0"
+__all__ = ["SpikeportError", "check", "export", "load", "port"]
+
+_HOMES = {
+    "port": ("spikeport.pipeline.run", "port"),
+    "export": ("spikeport.pipeline.run", "export"),
+    "check": ("spikeport.pipeline.run", "check"),
+    "load": ("spikeport.sim.store", "load_program"),
+    "SpikeportError": ("spikeport.sim.errors", "SpikeportError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spikeport' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""In and out of frameworks and files: checkpoints, Norse, NIR. Knows no chip. See README.md in this folder."""
