@@ -1,0 +1,103 @@
+"""The arithmetic `loihi-24`: each integer rule with its equation, its widths and its source.
+
+The rules are those of Lava 0.10.0's fixed-point models (`tag fixed_pt`), overflow quirks included, because that is what
+can be run against. They are plain functions on Python integers, so that each can be checked by hand; `reference` calls
+them, and `kernels` states the same rules a second time for arrays, on purpose without sharing code: two
+independent statements that must agree are what the property tests compare.
+
+Widths: weight mantissa 8 bits signed, exponent -7..8, decay 0..4096 (12 bits and the end point), threshold mantissa 17
+bits unsigned, bias mantissa 13 bits signed with exponent 0..7, u and v 24 bits in 32-bit carriers.
+"""
+
+from __future__ import annotations
+
+NAME = "loihi-24"
+
+WEIGHT_MIN, WEIGHT_MAX = -128, 127
+EXPONENT_MIN, EXPONENT_MAX = -7, 8
+DELAY_MIN, DELAY_MAX = 1, 63
+DECAY_ONE = 4096
+THRESHOLD_MAX = 2**17 - 1
+BIAS_MIN, BIAS_MAX = -(2**12), 2**12 - 1
+BIAS_EXPONENT_MAX = 7
+STATE_EDGE = 2**23
+"""Half the range of u and v. v is kept within +-(STATE_EDGE - 1); u may be +STATE_EDGE (see `wrap_current`)."""
+ALIGN = 6
+"""Threshold and synaptic input are shifted left by this many bits onto the scale of u and v."""
+
+
+def wrap32(x: int) -> int:
+    """Two's complement wrap to 32 bits: what a sum or a shift does in an int32 channel or register.
+
+    Source: Lava's ports and `PyLifModelBitAcc` carry int32 arrays (lava/proc/lif/models.py,
+    lava/proc/sparse/models.py).
+    """
+    return (x + 2**31) % 2**32 - 2**31
+
+
+def scale_sum(total: int, exponent: int) -> int:
+    """Synapse exponent: floor(total * 2**exponent), wrapped to 32 bits.
+
+    `total` is the sum of mantissa * spike over the sources that share a delay; the shift is of the sum, not of each
+    weight, and towards minus infinity. Lava stores the weight 2 * mantissa (sign mode MIXED keeps even weights only)
+    and shifts by `weight_exp = exponent - 1`. Source: PySparseModelBitAcc.run_spk, `np.left_shift` / `np.right_shift`.
+    """
+    return wrap32(total << exponent if exponent >= 0 else total >> -exponent)
+
+
+def decay(x: int, rate: int) -> int:
+    """sign(x) * floor(|x| * (4096 - rate) / 4096): multiplicative decay, rounded towards zero.
+
+    `rate` 0 keeps x, 4096 clears it. Lava's `du` is `rate - 1` (its `ds_offset` adds 1), its `dv` is `rate`.
+    Source: AbstractPyLifModelFixed.subthr_dynamics; the same on Loihi 1 and 2 silicon in recorded voltages.
+    """
+    magnitude = (abs(x) * (DECAY_ONE - rate)) >> 12
+    return magnitude if x >= 0 else -magnitude
+
+
+def wrap_current(x: int) -> int:
+    """The 24-bit wrap of u, once: x > 2**23 loses 2**24, x <= -2**23 gains 2**24, else x stays.
+
+    So u = +2**23 is kept, and a sum beyond +-2**24 is not brought back into range.
+    Source: AbstractPyLifModelFixed.subthr_dynamics, `wrapped_curr` (its tests are `>` and `<=`).
+    """
+    if x > STATE_EDGE:
+        return x - 2 * STATE_EDGE
+    if x <= -STATE_EDGE:
+        return x + 2 * STATE_EDGE
+    return x
+
+
+def next_current(u: int, total_input: int, rate: int) -> int:
+    """u[t] = wrap24(wrap32(decay(u[t-1], rate) + wrap32(input << 6))).
+
+    Source: AbstractPyLifModelFixed.subthr_dynamics, `decayed_curr += np.left_shift(activation_in, 6)`.
+    """
+    return wrap_current(wrap32(decay(u, rate) + wrap32(total_input << ALIGN)))
+
+
+def clip_voltage(x: int) -> int:
+    """v saturates at +-(2**23 - 1). Source: AbstractPyLifModelFixed.subthr_dynamics, `np.clip(updated_volt, ...)`."""
+    return max(-(STATE_EDGE - 1), min(STATE_EDGE - 1, x))
+
+
+def next_voltage(v: int, u: int, bias: int, rate: int) -> int:
+    """v[t] = clip(wrap32(decay(v[t-1], rate) + u[t] + bias)), before the test for a spike.
+
+    Source: AbstractPyLifModelFixed.subthr_dynamics, `updated_volt`.
+    """
+    return clip_voltage(wrap32(decay(v, rate) + u + bias))
+
+
+def effective_bias(mantissa: int, exponent: int) -> int:
+    """mantissa * 2**exponent, added to v unshifted. Source: AbstractPyLifModelFixed.scale_bias."""
+    return mantissa << exponent
+
+
+def fires(v: int, threshold: int) -> bool:
+    """Spike where v > threshold << 6, strictly; then v becomes 0 in the same step.
+
+    Source: PyLifModelBitAcc.spiking_activation and reset_voltage. Loihi 2 silicon reads 128 for v in that step (a
+    refractory register) and acts as 0; the Program's v is 0.
+    """
+    return v > threshold << ALIGN

@@ -1,0 +1,129 @@
+"""Interval bounds: what the input, u and v of every neuron can reach, whatever the spikes are.
+
+All in exact Python or int64 integers. A bound is a proof; where none exists (an integrator without a limit) it is None,
+and the caller says so instead of guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim import arith
+
+if TYPE_CHECKING:
+    from spikeport.sim.program import Layer, Program, Synapse, Wire
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Per neuron, low <= value <= high, [neuron]; both contain 0."""
+
+    low: Int64
+    high: Int64
+
+
+@dataclass(frozen=True)
+class LayerBounds:
+    """Bounds before any wrap or saturation. `u` or `v` is None where the value is not bounded for unlimited steps."""
+
+    input: Interval
+    u: Interval | None
+    v: Interval | None
+
+    @property
+    def u_safe(self) -> bool:
+        """u provably never wraps (and the input never leaves 32 bits)."""
+        return self.u is not None and _within(self.u, arith.STATE_EDGE - 1)
+
+    @property
+    def v_safe(self) -> bool:
+        """v provably never saturates."""
+        return self.u_safe and self.v is not None and _within(self.v, arith.STATE_EDGE - 1)
+
+
+def _within(interval: Interval, limit: int) -> bool:
+    return bool((interval.low >= -limit).all() and (interval.high <= limit).all())
+
+
+def shift(total: Int64, exponent: int) -> Int64:
+    """`arith.scale_sum` without its wrap, for arrays."""
+    return total << exponent if exponent >= 0 else total >> -exponent
+
+
+def synapse_interval(synapse: Synapse, wire: Wire) -> Interval:
+    """What one synapse matrix can add to its targets' input in one step, summed over its delays."""
+    low = np.zeros(synapse.weights.shape[0], np.int64)
+    high = low.copy()
+    weights = synapse.weights.astype(np.int64)
+    for delay in np.unique(synapse.delay):
+        w = weights[:, synapse.delay == delay]
+        up, down = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+        high += shift(up * wire.high + down * wire.low, synapse.exponent)
+        low += shift(down * wire.high + up * wire.low, synapse.exponent)
+    return Interval(low, high)
+
+
+def layer_bounds(program: Program, layer: Layer) -> LayerBounds:
+    """`bounds_of` for a layer of a Program."""
+    return bounds_of(layer, [(synapse, program.sources[synapse.source].wire) for synapse in program.into(layer.name)])
+
+
+def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
+    """Whether v provably never exceeds the threshold."""
+    level = layer.threshold.astype(np.int64) << arith.ALIGN
+    return limit.v is not None and limit.v_safe and bool((limit.v.high <= level).all())
+
+
+def bounds_of(layer: Layer, incoming: Sequence[tuple[Synapse, Wire]]) -> LayerBounds:
+    """Bounds of a layer's input, u and v under every possible input of the declared wires.
+
+    u: |decay(u)| <= |u| (4096 - d) / 4096 gives the geometric limit |A| * 4096 / d. v the same with u + bias as drive;
+    a spiking neuron's v starts each step at or below its threshold, which bounds v from above even without a leak.
+    Rounding towards zero only shrinks magnitudes, so the limits hold for the integers too.
+    """
+    parts = [synapse_interval(synapse, wire) for synapse, wire in incoming]
+    zero = np.zeros(layer.size, np.int64)
+    drive = Interval(sum((p.low for p in parts), zero), sum((p.high for p in parts), zero))
+    low, high = np.minimum(drive.low, 0), np.maximum(drive.high, 0)
+    u = _geometric(low << arith.ALIGN, high << arith.ALIGN, layer.decay_u)
+    if layer.reset_period:
+        u = _limited(low << arith.ALIGN, high << arith.ALIGN, layer.reset_period, u)
+    return LayerBounds(drive, u, None if u is None else _voltage(layer, u))
+
+
+def _voltage(layer: Layer, u: Interval) -> Interval | None:
+    bias = layer.register_bias
+    low, high = np.minimum(u.low + bias, 0), np.maximum(u.high + bias, 0)
+    v = _geometric(low, high, layer.decay_v)
+    if layer.reset_period:
+        v = _limited(low, high, layer.reset_period, v)
+    if not layer.spikes:
+        return v
+    top = high + ((layer.threshold.astype(np.int64) << arith.ALIGN) * (arith.DECAY_ONE - layer.decay_v) >> 12) + 1
+    if v is not None:
+        return Interval(v.low, np.minimum(v.high, top))
+    bottom = _geometric(low, np.zeros_like(low), layer.decay_v)
+    return None if bottom is None else Interval(bottom.low, top)
+
+
+def _geometric(low: Int64, high: Int64, rate: NDArray[np.integer]) -> Interval | None:
+    """The limit of x <- decay(x, rate) + drive, drive in [low, high]; None where a driven neuron has no decay."""
+    undriven = (low == 0) & (high == 0)
+    if ((rate == 0) & ~undriven).any():
+        return None
+    rate = np.where(rate == 0, arith.DECAY_ONE, rate).astype(np.int64)
+    return Interval(-(-low * arith.DECAY_ONE // rate), high * arith.DECAY_ONE // rate)
+
+
+def _limited(low: Int64, high: Int64, steps: int, limit: Interval | None) -> Interval:
+    """At most `steps` steps of drive between two resets."""
+    if limit is None:
+        return Interval(low * steps, high * steps)
+    return Interval(np.maximum(limit.low, low * steps), np.minimum(limit.high, high * steps))

@@ -1,0 +1,101 @@
+"""What goes wrong, in words a user can act on.
+
+Every error that a user can cause carries one or more findings: a stable code, where it is, what was found, why that is
+a problem and how to fix it. The command line prints them and exits with 2; Python callers catch `SpikeportError` and
+read `.findings`. A bug of ours is an `InternalError` and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+CODES: dict[str, str] = {
+    "checkpoint-needs-code": "the checkpoint cannot be read without running code from it",
+    "checkpoint-unreadable": "the checkpoint is not a file that torch can read",
+    "cycle-unsupported": "a loop through several neuron layers has no defined delay",
+    "data-dt-disagrees": "two sources give different time steps",
+    "data-empty": "the data holds no sample or no step",
+    "data-not-binary": "a binary wire was given other values than 0 and 1",
+    "data-range": "an input value does not fit its wire",
+    "data-shape": "the data does not have the shape that the model takes",
+    "data-unreadable": "the data file cannot be read",
+    "data-values": "the data holds NaN, infinity or a type that cannot be used",
+    "decay-range": "a time constant is shorter than the time step",
+    "decode-unknown": "the way to decode the output is not known or does not fit it",
+    "dependency-missing": "an optional package is needed and not installed",
+    "dt-missing": "there is a time constant and no time step",
+    "engine-unknown": "no engine has this name",
+    "factory-failed": "the model factory cannot be found or called",
+    "factory-mismatch": "the checkpoint's parameters are not those of the factory's model",
+    "file-format": "the file is not of a format or version that is read here",
+    "lava-died": "the Lava process ended without a result",
+    "lava-missing": "no Python interpreter with lava-nc was found",
+    "lava-phase": "a bias register would fire on Lava before its layer's sample begins",
+    "lava-timeout": "the Lava process did not finish within its time limit",
+    "model-behaves-otherwise": "the exported graph and the user's model spike differently",
+    "model-unknown": "this kind of model or file is not known",
+    "module-unsupported": "a module of the model has no NIR form here",
+    "nir-edge": "an edge of the graph is not valid",
+    "nir-no-neurons": "the graph holds no neurons",
+    "nir-node-unsupported": "a node of the graph is not supported",
+    "nir-output": "an output of the graph is not a neuron layer",
+    "nir-shape": "shapes in the graph do not fit each other",
+    "nir-unreadable": "the file is not a NIR graph",
+    "nir-values": "a parameter of the graph is NaN, infinite or out of its range",
+    "output-exists": "the output path cannot be written",
+    "program-invalid": "the Program breaks a rule of its arithmetic",
+    "readout-may-spike": "a read-out without spikes cannot be proven to stay below its threshold",
+    "reset-unsupported": "a neuron resets to a value, or in a way, that the integers cannot express",
+    "scale-impossible": "no scale brings a layer into the integer ranges",
+    "setup-failed": "an environment could not be set up",
+}
+"""Every code that spikeport can report, with its meaning. Codes are stable: they are added, never renamed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    `code` is a key of `CODES`; `where` names the file, node, layer or option; `what` says what was found, `why` why it
+    matters, and `how` what to do about it.
+    """
+
+    code: str
+    where: str
+    what: str
+    why: str
+    how: str
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise InternalError(f"unregistered finding code {self.code!r}")
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.where}: {self.what}\n    why: {self.why}\n    fix: {self.how}"
+
+
+class SpikeportError(Exception):
+    """The input or the call is wrong. Holds every finding, not only the first."""
+
+    def __init__(self, *findings: Finding) -> None:
+        if not findings:
+            raise InternalError("an error needs a finding")
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings: tuple[Finding, ...] = findings
+
+    @property
+    def code(self) -> str:
+        """The code of the first finding."""
+        return self.findings[0].code
+
+
+class InternalError(Exception):
+    """A bug of ours: an invariant that no input can break was broken."""
+
+
+def refuse(code: str, where: str, what: str, why: str, how: str) -> SpikeportError:
+    """An error with a single finding, to be raised."""
+    return SpikeportError(Finding(code, where, what, why, how))

@@ -1,0 +1,108 @@
+"""The fast engine: the Program in model time, all samples side by side, kernels compiled by numba.
+
+Model time is allowed because a Program's delays and phases give every synapse a lag of at least 0 model steps, and a
+lag of 0 always leads to a later phase: within a model step, layers in the order of their phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim import kernels
+from spikeport.sim.program import Layer, Program, Synapse
+from spikeport.sim.stimulus import Stimulus, checked
+from spikeport.sim.trace import LayerTrace, Trace
+
+Progress = Callable[[int, int], None]
+SAMPLES_AT_ONCE = 256
+"""Samples that share one pass over the weights; more would leave the cache without saving work."""
+
+
+class _Dense:
+    """A synapse matrix, split by delay, as the kernel wants it."""
+
+    def __init__(self, program: Program, synapse: Synapse) -> None:
+        self.source, self.exponent = synapse.source, synapse.exponent
+        lags = program.lag(synapse)
+        self.parts = [
+            (int(lag), np.flatnonzero(lags == lag), np.ascontiguousarray(synapse.weights[:, lags == lag].T))
+            for lag in np.unique(lags)
+        ]
+
+    def add(self, spikes: dict[str, NDArray[Any]], t: int, total: NDArray[np.int32]) -> None:
+        """Add what arrives in model step t, from spikes [step, sample, axon]."""
+        for lag, axons, weights in self.parts:
+            if t >= lag:
+                kernels.add_events(
+                    spikes[self.source][t - lag][:, axons].astype(np.int32), weights, self.exponent, total
+                )
+
+
+class _Lif:
+    """A layer's state for a batch of samples, and where it writes what it did."""
+
+    def __init__(self, layer: Layer, samples: int) -> None:
+        self.layer = layer
+        self.u = np.zeros((samples, layer.size), np.int32)
+        self.v = np.zeros_like(self.u)
+        self.decay_u = layer.decay_u.astype(np.int64)
+        self.decay_v = layer.decay_v.astype(np.int64)
+        self.bias = layer.register_bias
+        self.level = layer.threshold.astype(np.int64) << 6
+
+    def step(self, t: int, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
+        if self.layer.reset_period and t % self.layer.reset_period == 0:
+            self.u[:], self.v[:] = 0, 0
+        kernels.step_lif(total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
+
+
+SYNAPSES = {"dense": _Dense}
+NEURONS = {"lif": _Lif}
+"""Operation -> its kernel in this engine."""
+
+
+def run(program: Program, stimulus: Stimulus, *, states: bool = True, progress: Progress | None = None) -> Trace:
+    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`."""
+    inputs = checked(program, stimulus)
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    layers = {
+        layer.name: LayerTrace(
+            layer.phase,
+            np.zeros((samples, steps, layer.size), np.uint8),
+            *(np.zeros((samples, steps, layer.size), np.int32) if states else None for _ in "uv"),
+        )
+        for layer in program.layers
+    }
+    for start in range(0, samples, SAMPLES_AT_ONCE):
+        chosen = slice(start, min(start + SAMPLES_AT_ONCE, samples))
+        _run_batch(program, {name: values[chosen] for name, values in inputs.items()}, layers, chosen)
+        if progress:
+            progress(chosen.stop, samples)
+    return Trace(program.digest, "fast", layers)
+
+
+def _run_batch(
+    program: Program, inputs: dict[str, NDArray[np.int32]], layers: dict[str, LayerTrace], chosen: slice
+) -> None:
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    spikes: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(x.swapaxes(0, 1)) for name, x in inputs.items()}
+    spikes |= {axon.name: np.ones((steps, samples, 1), np.uint8) for axon in program.always_on}
+    spikes |= {layer.name: np.zeros((steps, samples, layer.size), np.uint8) for layer in program.layers}
+    order = sorted(program.layers, key=lambda layer: layer.phase)
+    neurons = {layer.name: NEURONS[layer.operation](layer, samples) for layer in order}
+    incoming = {layer.name: [SYNAPSES[s.operation](program, s) for s in program.into(layer.name)] for layer in order}
+    for t in range(steps):
+        for layer in order:
+            total = np.zeros((samples, layer.size), np.int32)
+            for synapse in incoming[layer.name]:
+                synapse.add(spikes, t, total)
+            group, trace = neurons[layer.name], layers[layer.name]
+            group.step(t, total, spikes[layer.name][t])
+            if trace.u is not None and trace.v is not None:
+                trace.u[chosen, t], trace.v[chosen, t] = group.u, group.v
+    for layer in order:
+        layers[layer.name].spikes[chosen] = spikes[layer.name].swapaxes(0, 1)

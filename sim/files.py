@@ -1,0 +1,102 @@
+"""Files that are whole or not there, and arrays on disk without pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim.errors import refuse
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""A fixed time in every archive entry, so that the same content is the same bytes."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed onto it when the block ends well, removed when it does not.
+
+    Raises `SpikeportError` (`output-exists`) where the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise refuse(
+            "output-exists",
+            str(path),
+            str(error),
+            "the result has to be written somewhere",
+            "Choose a path in a folder that you can write to.",
+        ) from error
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        mask = os.umask(0)
+        os.umask(mask)
+        beside.chmod(0o666 & ~mask)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all."""
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """A `.npz` of named arrays and `header.json`: no pickle, fixed order and times, so equal content is equal bytes."""
+    with written(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+        _add(archive, "header.json", json.dumps(header, sort_keys=True, indent=1).encode())
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            _add(archive, f"{name}.npy", buffer.getvalue())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content, compresslevel=6)
+
+
+def read_archive(path: Path, form: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The inverse of `write_archive`. Raises `SpikeportError` (`file-format`) for anything else, missing files too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read("header.json"))
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            arrays = {
+                name[: -len(".npy")]: np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in names
+            }
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _not_ours(path, form, f"it cannot be read as one: {error}") from error
+    found = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    if found != (form, version):
+        raise _not_ours(path, form, f"it says {found[0]!r} version {found[1]!r}")
+    return header, arrays
+
+
+def _not_ours(path: Path, form: str, what: str) -> Exception:
+    return refuse(
+        "file-format",
+        str(path),
+        what,
+        f"a {form} was expected here",
+        f"Give a file written by spikeport as {form}, of this version.",
+    )

@@ -1,0 +1,127 @@
+"""Which Programs are legal: all broken rules at once, each named with its place.
+
+Checked when a Program is made, so that no engine has to ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spikeport.sim import arith, bounds
+from spikeport.sim.errors import Finding, SpikeportError
+
+if TYPE_CHECKING:
+    from spikeport.sim.program import Layer, Program, Synapse
+
+_RULE = "the arithmetic loihi-24 gives this field its width (sim/arith.py)"
+
+
+def require_legal(program: Program) -> None:
+    """Raise `SpikeportError` with every rule that the Program breaks."""
+    findings = [*_structure(program)]
+    if not findings:  # the rules below look things up by name
+        findings += _axons(program)
+        for layer in program.layers:
+            findings += _layer(layer)
+        for synapse in program.synapses:
+            findings += _synapse(program, synapse)
+    if not findings:
+        findings += [f for layer in program.layers if not layer.spikes for f in _readout(program, layer)]
+    if findings:
+        raise SpikeportError(*findings)
+
+
+def _broken(where: str, what: str, why: str = _RULE) -> Finding:
+    return Finding(
+        "program-invalid", where, what, why, "Correct the Program; spikeport's own lowering never makes this."
+    )
+
+
+def _structure(program: Program) -> Iterator[Finding]:
+    """What must be there at all, and names that lead somewhere."""
+    if program.arithmetic != arith.NAME:
+        yield _broken("arithmetic", f"{program.arithmetic!r} is not {arith.NAME!r}", "no rule is known for it")
+    for part in ("inputs", "layers", "outputs"):
+        if not getattr(program, part):
+            yield _broken(part, f"there are no {part}", "samples enter, are computed and are read")
+    names = [part.name for part in program.parts]
+    labels = [synapse.name for synapse in program.synapses]
+    for kind, given in (("part", names), ("synapse", labels)):
+        for name in sorted({name for name in given if given.count(name) > 1}):
+            yield _broken(name, f"more than one {kind} has this name", "traces, synapses and findings go by name")
+    layers = {layer.name for layer in program.layers}
+    ends = [(s.name, "source", s.source, set(names)) for s in program.synapses]
+    ends += [(s.name, "target", s.target, layers) for s in program.synapses]
+    ends += [(name, "output", name, layers) for name in program.outputs]
+    for where, role, name, known in ends:
+        if name not in known:
+            yield _broken(where, f"its {role} {name!r} does not exist", "nothing would arrive")
+
+
+def _axons(program: Program) -> Iterator[Finding]:
+    for axon in program.always_on:
+        if axon.phase < 0:
+            yield _broken(axon.name, f"phase {axon.phase} is negative", "time begins at 0")
+    for part in program.inputs:
+        if not 1 <= part.wire.bits <= 24:
+            yield _broken(part.name, f"a wire of {part.wire.bits} bits", "spikes carry 1 to 24 bits")
+        if part.size < 1:
+            yield _broken(part.name, f"shape {part.shape} holds nothing", "an input needs at least one axon")
+
+
+def _layer(layer: Layer) -> Iterator[Finding]:
+    ranges = {
+        "decay_u": (layer.decay_u, 0, arith.DECAY_ONE),
+        "decay_v": (layer.decay_v, 0, arith.DECAY_ONE),
+        "threshold": (layer.threshold, 0, arith.THRESHOLD_MAX),
+        "bias": (layer.bias, arith.BIAS_MIN, arith.BIAS_MAX),
+        "bias_exponent": (np.array([layer.bias_exponent]), 0, arith.BIAS_EXPONENT_MAX),
+        "phase": (np.array([layer.phase]), 1, 2**20),
+        "reset_period": (np.array([layer.reset_period]), 0, 2**31 - 1),
+    }
+    if layer.size < 1:
+        yield _broken(layer.name, f"shape {layer.shape} holds no neuron")
+        return
+    for field, (values, low, high) in ranges.items():
+        if values.min() < low or values.max() > high:
+            yield _broken(layer.name, f"{field} is {values.min()}..{values.max()}, allowed is {low}..{high}")
+
+
+def _synapse(program: Program, synapse: Synapse) -> Iterator[Finding]:
+    source, target = program.sources[synapse.source], program.by_name[synapse.target]
+    wanted = (target.size, source.size)
+    if synapse.weights.shape != wanted:
+        why = f"{synapse.target} has {target.size} neurons and {synapse.source} {source.size}"
+        yield _broken(synapse.name, f"weights have shape {synapse.weights.shape}, wanted {wanted}", why)
+        return
+    if not arith.EXPONENT_MIN <= synapse.exponent <= arith.EXPONENT_MAX:
+        allowed = f"{arith.EXPONENT_MIN}..{arith.EXPONENT_MAX}"
+        yield _broken(synapse.name, f"exponent {synapse.exponent}, allowed is {allowed}")
+    low, high = int(synapse.delay.min()), int(synapse.delay.max())
+    if low < arith.DELAY_MIN or high > arith.DELAY_MAX:
+        yield _broken(synapse.name, f"delay {low}..{high}, allowed is {arith.DELAY_MIN}..{arith.DELAY_MAX}")
+    if int(program.lag(synapse).min()) < 0:
+        why = "a spike would arrive before its target's sample begins and be lost"
+        yield _broken(
+            synapse.name, f"the target's phase {target.phase} is later than the source's phase plus delay", why
+        )
+    reach = int(np.abs(synapse.weights.astype(np.int64)).sum(1).max()) * max(-source.wire.low, source.wire.high)
+    if reach >= 2**30:  # Lava sums 2 * mantissa in int32
+        yield _broken(synapse.name, f"a sum can reach {reach}", "a sum of 2**30 or more would wrap before its shift")
+
+
+def _readout(program: Program, layer: Layer) -> Iterator[Finding]:
+    limit = bounds.layer_bounds(program, layer)
+    if bounds.stays_below_threshold(layer, limit):
+        return
+    reach = "not bounded" if limit.v is None else f"up to {int(limit.v.high.max())}"
+    yield Finding(
+        "readout-may-spike",
+        layer.name,
+        f"v is {reach}, its threshold is {int(layer.threshold.min()) << arith.ALIGN}",
+        "a read-out without spikes runs as a LIF neuron that must never reach its threshold",
+        "Use a smaller scale for this layer, a leak, or fewer and smaller weights into it.",
+    )

@@ -1,0 +1,123 @@
+"""The definition: what a Program means, in plain Python integers, step by step in chip time.
+
+Slow on purpose and meant to be read beside `arith` and checked by hand. Every other engine must equal it to the bit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from spikeport.sim import arith
+from spikeport.sim.program import AlwaysOn, Layer, Program, Synapse
+from spikeport.sim.stimulus import Stimulus, checked
+from spikeport.sim.trace import LayerTrace, Trace
+
+Progress = Callable[[int, int], None]
+"""Called with (done, all) work units; the pipeline gives one that draws, tests give none."""
+
+
+class _Neurons:
+    """One layer's state and what it did in one sample."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        n = layer.size
+        self.u, self.v = [0] * n, [0] * n
+        self.decay_u, self.decay_v = layer.decay_u.tolist(), layer.decay_v.tolist()
+        self.threshold = layer.threshold.tolist()
+        self.bias = [arith.effective_bias(b, layer.bias_exponent) for b in layer.bias.tolist()]
+        self.history: list[tuple[list[int], list[int], list[int]]] = []
+
+    def step(self, total_input: list[int]) -> list[int]:
+        """One model step of the layer; returns its spikes."""
+        period = self.layer.reset_period
+        if period and len(self.history) % period == 0:
+            self.u, self.v = [0] * self.layer.size, [0] * self.layer.size
+        spikes = [0] * self.layer.size
+        for i, a in enumerate(total_input):
+            self.u[i] = arith.next_current(self.u[i], a, self.decay_u[i])
+            self.v[i] = arith.next_voltage(self.v[i], self.u[i], self.bias[i], self.decay_v[i])
+            if arith.fires(self.v[i], self.threshold[i]):
+                spikes[i], self.v[i] = 1, 0
+        self.history.append((spikes, list(self.u), list(self.v)))
+        return spikes
+
+
+def synapse_rule(synapse: Synapse, spikes: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """For each distinct delay d of the matrix: (d, what arrives d steps later, [target neuron])."""
+    for delay in sorted(set(synapse.delay.tolist())):
+        active = [j for j, d in enumerate(synapse.delay.tolist()) if d == delay and spikes[j]]
+        if active:
+            rows = synapse.weights[:, active].tolist()
+            payload = [spikes[j] for j in active]
+            sums = [sum(w * s for w, s in zip(row, payload, strict=True)) for row in rows]
+            yield delay, [arith.scale_sum(total, synapse.exponent) for total in sums]
+
+
+SYNAPSES = {"dense": synapse_rule}
+NEURONS = {"lif": _Neurons}
+"""Operation -> its rule in this engine."""
+
+
+class _Wires:
+    """What is under way: spikes become input sums, which wait for the step of their arrival."""
+
+    def __init__(self, program: Program) -> None:
+        self.outgoing: dict[str, list[Synapse]] = defaultdict(list)
+        for synapse in program.synapses:
+            self.outgoing[synapse.source].append(synapse)
+        self.in_flight: dict[tuple[int, str], list[int]] = {}
+
+    def send(self, source: str, now: int, spikes: list[int]) -> None:
+        for synapse in self.outgoing[source]:
+            for delay, contribution in SYNAPSES[synapse.operation](synapse, spikes):
+                key = (now + delay, synapse.target)
+                waiting = self.in_flight.get(key, [0] * len(contribution))
+                self.in_flight[key] = [arith.wrap32(a + b) for a, b in zip(waiting, contribution, strict=True)]
+
+    def arriving(self, layer: Layer, now: int) -> list[int]:
+        return self.in_flight.pop((now, layer.name), [0] * layer.size)
+
+
+def _run_sample(program: Program, stimulus: dict[str, list[list[int]]], steps: int) -> list[_Neurons]:
+    """Chip step by chip step; each part takes part for `steps` steps from its phase on."""
+    wires = _Wires(program)
+    neurons = {layer.name: NEURONS[layer.operation](layer) for layer in program.layers}
+    for now in range(steps + program.latency):
+        for source in program.sources.values():
+            t = now - source.phase
+            if not 0 <= t < steps:
+                continue
+            if isinstance(source, Layer):
+                spikes = neurons[source.name].step(wires.arriving(source, now))
+            else:
+                spikes = [1] if isinstance(source, AlwaysOn) else stimulus[source.name][t]
+            wires.send(source.name, now, spikes)
+    return list(neurons.values())
+
+
+def run(program: Program, stimulus: Stimulus, *, states: bool = True, progress: Progress | None = None) -> Trace:
+    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`."""
+    inputs = checked(program, stimulus)
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    spikes, u, v = (
+        {layer.name: np.zeros((samples, steps, layer.size), dtype) for layer in program.layers}
+        for dtype in (np.uint8, np.int32, np.int32)
+    )
+    for k in range(samples):
+        one = {name: values[k].tolist() for name, values in inputs.items()}
+        for group in _run_sample(program, one, steps):
+            name = group.layer.name
+            for t, (z, current, voltage) in enumerate(group.history):
+                spikes[name][k, t], u[name][k, t], v[name][k, t] = z, current, voltage
+        if progress:
+            progress(k + 1, samples)
+    layers = {}
+    for layer in program.layers:
+        name = layer.name
+        recorded = (u[name], v[name]) if states else (None, None)
+        layers[name] = LayerTrace(layer.phase, spikes[name], *recorded)
+    return Trace(program.digest, "reference", layers)

@@ -1,0 +1,89 @@
+"""What every engine does with its inputs before the first step: check them, once and in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim.errors import Finding, SpikeportError, refuse
+from spikeport.sim.program import Input, Program
+
+Stimulus = Mapping[str, NDArray[Any]]
+"""Input name -> integers [sample, step, *input shape]."""
+
+
+def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[np.int32]]:
+    """The inputs as int32 [sample, step, axon], in the Program's order.
+
+    Raises `SpikeportError`: `data-shape`, `data-values`, `data-not-binary`, `data-range`, `data-empty`, all at once.
+    """
+    findings: list[Finding] = []
+    flat: dict[str, NDArray[np.int32]] = {}
+    for part in program.inputs:
+        if part.name not in stimulus:
+            raise refuse(
+                "data-shape",
+                part.name,
+                "no data was given for this input",
+                "every input needs spikes",
+                f"Give an array [sample, step, *{part.shape}].",
+            )
+        values = np.asarray(stimulus[part.name])
+        problem = _problem(part, values)
+        if problem:
+            findings.append(problem)
+        else:
+            flat[part.name] = np.ascontiguousarray(values.reshape(*values.shape[:2], part.size), np.int32)
+    if findings:
+        raise SpikeportError(*findings)
+    if len({values.shape[:2] for values in flat.values()}) > 1:
+        shapes = {name: values.shape[:2] for name, values in flat.items()}
+        raise refuse(
+            "data-shape",
+            "inputs",
+            f"samples and steps differ: {shapes}",
+            "inputs run side by side",
+            "Give every input the same samples and steps.",
+        )
+    return flat
+
+
+def _problem(part: Input, values: NDArray[Any]) -> Finding | None:
+    if values.dtype.kind not in "iub":
+        return Finding(
+            "data-values",
+            part.name,
+            f"the data is {values.dtype}",
+            "a Program takes integers only",
+            "Let `port` quantize float currents with a stated scale, or give integer spikes.",
+        )
+    if values.ndim < 2 or values.shape[2:] != part.shape:
+        return Finding(
+            "data-shape",
+            part.name,
+            f"the data has shape {values.shape}",
+            f"the input takes [sample, step, *{part.shape}]",
+            "Reshape or transpose the data.",
+        )
+    if values.size == 0:
+        return Finding(
+            "data-empty",
+            part.name,
+            f"the data has shape {values.shape}",
+            "there is nothing to run",
+            "Give at least one sample of one step.",
+        )
+    low, high = int(values.min()), int(values.max())
+    if low < part.wire.low or high > part.wire.high:
+        code = "data-range" if part.wire.graded else "data-not-binary"
+        return Finding(
+            code,
+            part.name,
+            f"the data holds {low}..{high}",
+            f"this wire carries {part.wire.low}..{part.wire.high}",
+            "Port with calibration data that covers this range, or correct the data.",
+        )
+    return None
