@@ -1,0 +1,125 @@
+"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset and RingBuffer, nothing of our own.
+
+Samples run as side-by-side copies (block-diagonal weights, one start), because a recurrent net streamed through
+`LIFReset` differs from its second sample on. Imported in the worker only: this file imports Lava.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import SignMode
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse
+
+
+class Graph:
+    """The processes of one Program for `copies` samples of `steps` steps, recording into `folder`."""
+
+    def __init__(self, program: Program, stimulus: dict[str, NDArray[Any]], folder: Path) -> None:
+        self.program, self.folder = program, folder
+        self.copies, self.steps = next(iter(stimulus.values())).shape[:2]
+        self.chip_steps = self.steps + program.latency
+        self.processes: dict[str, Any] = {part.name: self._input(part, stimulus[part.name]) for part in program.inputs}
+        self.processes |= {axon.name: self._always_on(axon) for axon in program.always_on}
+        self.processes |= {layer.name: NEURONS[layer.operation](self, layer) for layer in program.layers}
+        for synapse in program.synapses:
+            SYNAPSES[synapse.operation](self, synapse)
+
+    def starts(self) -> list[Any]:
+        """One layer's process per connected part: Lava runs only what is connected to the process it is started on."""
+        names = list(self.program.sources)
+        links = np.zeros((len(names), len(names)))
+        for synapse in self.program.synapses:
+            links[names.index(synapse.source), names.index(synapse.target)] = 1
+        _, part = csgraph.connected_components(sparse.csr_matrix(links), directed=False)
+        first = {int(part[names.index(layer.name)]): layer.name for layer in reversed(self.program.layers)}
+        return [self.processes[name] for name in first.values()]
+
+    def _input(self, part: Input, spikes: NDArray[Any]) -> Any:
+        """Axons of copy k are k * size .. (k + 1) * size; zeros after the last step."""
+        data = np.zeros((self.copies * part.size, self.chip_steps), np.int32)
+        data[:, : self.steps] = (
+            spikes.reshape(self.copies, self.steps, part.size).swapaxes(1, 2).reshape(-1, self.steps)
+        )
+        return RingBuffer(data=data)
+
+    def _always_on(self, axon: AlwaysOn) -> Any:
+        """One axon serves all copies."""
+        data = np.zeros((1, self.chip_steps), np.int32)
+        data[:, axon.phase : axon.phase + self.steps] = 1
+        return RingBuffer(data=data)
+
+    def lif(self, layer: Layer) -> Any:
+        """LIF, or LIFReset where the sample's beginning or a reset period must clear u and v."""
+        parameters = {
+            "shape": (self.copies * layer.size,),
+            "du": self._tiled(layer.decay_u - 1),
+            "dv": self._tiled(layer.decay_v),
+            "vth": self._tiled(layer.threshold),
+            "bias_mant": self._tiled(layer.bias),
+            "bias_exp": layer.bias_exponent,
+        }
+        if layer.reset_period or layer.bias.any():
+            interval = layer.reset_period or self.chip_steps + 1
+            offset = (layer.phase + 1) % interval  # Lava counts steps from 1
+            process = LIFReset(**parameters, reset_interval=interval, reset_offset=offset)
+        else:
+            process = LIF(**parameters)
+        process.proc_params["record"] = {"first_step": layer.phase, "files": self._files(layer)}
+        return process
+
+    def _tiled(self, values: NDArray[Any]) -> NDArray[np.int32]:
+        return np.tile(values.astype(np.int32), self.copies)
+
+    def _files(self, layer: Layer) -> dict[str, str]:
+        number = self.program.layers.index(layer)
+        shape = (self.steps, self.copies * layer.size)
+        files = {}
+        for name, dtype in (("spikes", np.uint8), ("u", np.int32), ("v", np.int32)):
+            path = self.folder / f"{number}-{name}.npy"
+            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+            files[name] = str(path)
+        return files
+
+    def dense(self, synapse: Synapse) -> None:
+        """A block-diagonal Sparse, or DelaySparse where a delay is longer than the one step every synapse takes.
+
+        Even weights in sign mode MIXED, so that Lava's clipping and truncation change nothing; `weight_exp` is one less
+        than the Program's exponent because the weight is twice the mantissa.
+        """
+        source = self.program.sources[synapse.source]
+        pattern = np.ones((self.copies, 1)) if isinstance(source, AlwaysOn) else sparse.identity(self.copies)
+        weights = _blocks(pattern, 2 * synapse.weights.astype(np.int32))
+        parameters = {
+            "weights": weights,
+            "weight_exp": synapse.exponent - 1,
+            "num_weight_bits": 8,
+            "sign_mode": SignMode.MIXED,
+            "num_message_bits": source.wire.bits,  # also for binary spikes: the same sums, by the faster path
+        }
+        if (synapse.delay == 1).all():
+            process = Sparse(**parameters)
+        else:
+            extra = np.broadcast_to(synapse.delay - 1, synapse.weights.shape) * (synapse.weights != 0)
+            delays = _blocks(pattern, extra).astype(int)  # Lava takes int64 here and nothing else
+            process = DelaySparse(**parameters, delays=delays, max_delay=int(synapse.delay.max()) - 1)
+        self.processes[synapse.source].s_out.connect(process.s_in)
+        process.a_out.connect(self.processes[synapse.target].a_in)
+
+
+def _blocks(pattern: Any, block: NDArray[Any]) -> sparse.csr_matrix:
+    return sparse.csr_matrix(sparse.kron(pattern, sparse.csr_matrix(block), format="csr"), dtype=np.int32)
+
+
+SYNAPSES = {"dense": Graph.dense}
+NEURONS = {"lif": Graph.lif}
+"""Operation -> its counterpart on Lava."""

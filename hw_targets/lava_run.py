@@ -1,0 +1,147 @@
+"""The engine `lava`: runs a Program on Lava's fixed-point CPU simulator in a child that can be killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import spikeport
+from spikeport.hw_targets.interpreters import lava_python
+from spikeport.hw_targets.lava_rules import violations
+from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.program import Program
+from spikeport.sim.stimulus import Stimulus, checked
+from spikeport.sim.store import load_trace, save_program, save_stimulus
+from spikeport.sim.trace import Trace
+
+Progress = Callable[[int, int], None]
+TIME_LIMIT = 1800.0
+"""Seconds; a Lava process that fails often hangs for ever without a word."""
+_GRACE = 5.0
+_LINE = re.compile(r"step (\d+) of (\d+)")
+
+
+def run(
+    program: Program,
+    stimulus: Stimulus,
+    *,
+    states: bool = True,
+    progress: Progress | None = None,
+    python: str | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> Trace:
+    """Run all samples side by side in one start. u and v are always recorded; `states` False drops them.
+
+    Raises `SpikeportError`: `lava-missing`, `lava-phase`, `lava-timeout`, `lava-died`, and what `checked` raises.
+    """
+    inputs = checked(program, stimulus)
+    findings = violations(program)
+    if findings:
+        raise SpikeportError(*findings)
+    interpreter = lava_python(python)
+    with tempfile.TemporaryDirectory(prefix="spikeport-lava-") as name:
+        folder = Path(name)
+        save_program(program, folder / "program.npz")
+        save_stimulus(inputs, folder / "stimulus.npz")
+        _run_child(interpreter, folder, time_limit, progress)
+        trace = load_trace(folder / "trace.npz")
+    return trace if states else _without_states(trace)
+
+
+def _without_states(trace: Trace) -> Trace:
+    layers = {name: type(layer)(layer.phase, layer.spikes) for name, layer in trace.layers.items()}
+    return Trace(trace.program, trace.engine, layers)
+
+
+def _run_child(python: str, folder: Path, time_limit: float, progress: Progress | None) -> None:
+    """Start the worker in a session of its own, watch it, and leave nothing of its group behind."""
+    (folder / "path").mkdir()
+    (folder / "path" / "spikeport").symlink_to(Path(spikeport.__file__).parent)  # spikeport alone, no other packages
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= {"PYTHONPATH": str(folder / "path"), "PYTHONDONTWRITEBYTECODE": "1"}
+    with open(folder / "output.txt", "wb") as output:
+        child = subprocess.Popen(
+            [python, "-m", "spikeport.hw_targets.lava_worker", str(folder)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _watch(child, folder, time_limit, progress)
+        finally:
+            _kill_group(child)
+
+
+def _watch(child: subprocess.Popen[bytes], folder: Path, time_limit: float, progress: Progress | None) -> None:
+    """Return when the Trace is there; raise when the child fails, ends without it or takes too long."""
+    end = time.monotonic() + time_limit
+    while child.poll() is None:
+        if (folder / "error.txt").exists():  # it may hang in stop() from here on
+            _wait(child, _GRACE)
+            break
+        if time.monotonic() > end:
+            raise refuse(
+                "lava-timeout",
+                "engine lava",
+                f"no result after {time_limit:g} s; it last said: {_tail(folder)}",
+                "a Lava process that fails often hangs instead of ending",
+                "Run fewer samples or steps, or raise the limit with --lava-timeout.",
+            )
+        if progress and (lines := _LINE.findall(_output(folder))):
+            progress(int(lines[-1][0]), int(lines[-1][1]))
+        _wait(child, 0.1)
+    if not (folder / "trace.npz").exists() or (folder / "error.txt").exists():
+        said = (folder / "error.txt").read_text() if (folder / "error.txt").exists() else _tail(folder)
+        raise refuse(
+            "lava-died",
+            "engine lava",
+            f"exit status {child.poll()}; it last said: {said.strip()[-800:]}",
+            "without its Trace there is nothing to compare",
+            "See the message; `spikeport doctor` checks the Lava environment.",
+        )
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _output(folder: Path) -> str:
+    return (folder / "output.txt").read_text(errors="replace")
+
+
+def _tail(folder: Path) -> str:
+    return _output(folder).strip()[-800:] or "nothing"
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """SIGTERM first, so that Lava's shared memory is freed; SIGKILL to whatever is left."""
+    for sign, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
+        try:
+            os.killpg(child.pid, sign)
+        except ProcessLookupError:
+            break  # the whole group is gone
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and _alive(child):
+            time.sleep(0.02)
+    _wait(child, _GRACE)
+
+
+def _alive(child: subprocess.Popen[bytes]) -> bool:
+    child.poll()  # reap it, or its group stays
+    try:
+        os.killpg(child.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""The child that imports Lava: reads a Program and a stimulus from a folder, writes a Trace there.
+
+Run as `python -m spikeport.hw_targets.lava_worker FOLDER`, perhaps by another interpreter than its parent's. Needs
+numpy, lava-nc and spikeport's sim and hw_targets. Talks to its parent in lines on standard output (`step DONE OF ALL`)
+and, if it fails, in `error.txt`; the parent owns its time limit and kills its whole process group.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from spikeport.hw_targets.lava_graph import Graph
+from spikeport.hw_targets.lava_models.recording import RECORDING
+from spikeport.sim.store import load_program, load_stimulus, save_trace
+from spikeport.sim.trace import LayerTrace, Trace
+
+_CHUNKS = 20
+"""Progress is reported this many times in a run; each costs one round trip to the runtime."""
+
+
+def run(folder: Path) -> None:
+    """Run the job in `folder` (program.npz, stimulus.npz) and write trace.npz."""
+    program, stimulus = load_program(folder / "program.npz"), load_stimulus(folder / "stimulus.npz")
+    graph = Graph(program, stimulus, folder)
+    starts = graph.starts()
+    for number, process in enumerate(starts):
+        _run_part(process, graph.chip_steps, number, len(starts))
+    layers = {}
+    for number, layer in enumerate(program.layers):
+        shape = (graph.steps, graph.copies, layer.size)
+        spikes, u, v = (
+            np.load(folder / f"{number}-{name}.npy").reshape(shape).swapaxes(0, 1) for name in ("spikes", "u", "v")
+        )
+        layers[layer.name] = LayerTrace(layer.phase, spikes, u, v)
+    save_trace(Trace(program.digest, "lava", layers), folder / "trace.npz")
+
+
+def _run_part(process: object, steps: int, number: int, parts: int) -> None:
+    """Start, step and stop one connected part; stopped in `finally`, or its child processes stay."""
+    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=RECORDING)
+    chunk = -(-steps // _CHUNKS)
+    try:
+        for done in range(0, steps, chunk):
+            process.run(condition=RunSteps(min(chunk, steps - done)), run_cfg=config)  # type: ignore[attr-defined]
+            print(f"step {number * steps + min(done + chunk, steps)} of {parts * steps}", flush=True)
+    except BaseException:
+        _report(Path(sys.argv[1]))  # before stop(), which may hang after a failure
+        raise
+    finally:
+        process.stop()  # type: ignore[attr-defined]
+
+
+def _report(folder: Path) -> None:
+    (folder / "error.txt").write_text(traceback.format_exc())
+
+
+if __name__ == "__main__":
+    try:
+        run(Path(sys.argv[1]))
+    except BaseException:
+        _report(Path(sys.argv[1]))
+        raise
