@@ -1,0 +1,123 @@
+"""Checkpoints, safely: weights are read, code never is.
+
+A checkpoint alone is numbers without a network, so the user names a factory, `pkg.mod:factory`, a function without
+arguments that returns the module. The factory is code that the user gave by name; the file is data and stays data.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeport.sim.errors import Finding, SpikeportError, refuse
+
+
+def load(path: Path | str, factory: str) -> torch.nn.Module:
+    """The factory's module with the checkpoint's weights, in eval mode.
+
+    Raises `SpikeportError`: `checkpoint-unreadable`, `checkpoint-needs-code`, `factory-failed`, `factory-mismatch`.
+    """
+    state = _weights(Path(path))
+    model = build(factory)
+    _require_match(path, factory, model.state_dict(), state)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def build(factory: str) -> torch.nn.Module:
+    """Call `pkg.mod:factory`, looked up from the current folder too. Raises `SpikeportError` (`factory-failed`)."""
+    module_name, _, name = factory.partition(":")
+    if not module_name or not name:
+        raise _factory(factory, "it is not of the form pkg.mod:factory")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        model = getattr(importlib.import_module(module_name), name)()
+    except Exception as error:  # the user's own code ran: whatever it raises is theirs to see, in one line
+        raise _factory(factory, f"{type(error).__name__}: {error}") from error
+    if not isinstance(model, torch.nn.Module):
+        raise _factory(factory, f"it returned a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _factory(factory: str, what: str) -> SpikeportError:
+    return refuse(
+        "factory-failed",
+        f"--model {factory}",
+        what,
+        "a checkpoint holds weights only; the factory builds the module that they belong to",
+        "Name a function without arguments that returns your module, e.g. mypackage.model:build.",
+    )
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types here, none of its own
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise refuse(
+                "checkpoint-needs-code",
+                str(path),
+                _first_line(error),
+                "loading it would run code that the file contains",
+                "Save weights only: torch.save(model.state_dict(), path).",
+            ) from error
+        raise _unreadable(path, _first_line(error)) from error
+    return _state_dict(path, content)
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
+    """The state dict itself, or the one under `state_dict` or `model` as trainers write it."""
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise _unreadable(path, f"it holds a {type(content).__name__}, not a dict of tensors")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else 'no message'}"
+
+
+def _unreadable(path: Path, what: str) -> SpikeportError:
+    return refuse(
+        "checkpoint-unreadable",
+        str(path),
+        what,
+        "the trained weights are needed",
+        "Save them with torch.save(model.state_dict(), path).",
+    )
+
+
+def _require_match(path: Path | str, factory: str, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    """Every name and shape that differs, as findings."""
+    findings = []
+    for name in sorted(set(wanted) | set(found)):
+        if name not in found:
+            what = f"{name} is in the module and not in the checkpoint"
+        elif name not in wanted:
+            what = f"{name} is in the checkpoint and not in the module"
+        elif wanted[name].shape != found[name].shape:
+            what = (
+                f"{name} is {tuple(found[name].shape)} in the checkpoint and {tuple(wanted[name].shape)} in the module"
+            )
+        else:
+            continue
+        findings.append(
+            Finding(
+                "factory-mismatch",
+                f"{path} with {factory}",
+                what,
+                "weights would be missing, left over or misplaced",
+                "Give the factory that the checkpoint was trained with.",
+            )
+        )
+    if findings:
+        raise SpikeportError(*findings)

@@ -1,0 +1,79 @@
+"""NIR files in and out, with errors that a user can act on.
+
+Needs `nir` and h5py, not torch. Time constants in NIR are continuous and the format has no time step, so what spikeport
+writes carries `dt` (seconds) in the graph's metadata, with who wrote it and the axis order.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+
+from spikeport.sim.errors import refuse
+from spikeport.sim.files import written
+
+_WHY = "spikeport reads graphs in the Neuromorphic Intermediate Representation (NIR 0.1 to 1.0, HDF5)"
+
+
+def read(path: Path | str) -> nir.NIRGraph:
+    """Read a graph; shapes and edges are left for `pipeline.lower` to judge, all at once and by node.
+
+    Raises `SpikeportError` (`nir-unreadable`, `nir-node-unsupported`, `nir-shape`).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")
+    if not h5py.is_hdf5(path):
+        raise _unreadable(path, "it is not an HDF5 file")
+    try:
+        graph = nir.read(path, type_check=False)
+    except Exception as error:  # nir has no exceptions of its own: anything it raises means the file is not readable
+        raise _translated(path, error) from error
+    if not isinstance(graph, nir.NIRGraph):
+        raise _unreadable(path, f"its root is a {type(graph).__name__}, not a NIRGraph")
+    return graph
+
+
+def _unreadable(path: Path, what: str) -> Exception:
+    return refuse(
+        "nir-unreadable",
+        str(path),
+        what,
+        _WHY,
+        "Check the path, or export the model again; `spikeport export` writes a graph.",
+    )
+
+
+def _translated(path: Path, error: Exception) -> Exception:
+    text = f"{type(error).__name__}: {str(error) or 'no message'}"
+    if isinstance(error, AssertionError):
+        return refuse(
+            "nir-node-unsupported",
+            str(path),
+            f"nir {nir.version} refuses a node in it ({text})",
+            _WHY,
+            "The file holds a node type or parameter shapes that NIR does not define.",
+        )
+    if isinstance(error, ValueError) and "Edge" in str(error):
+        return refuse("nir-edge", str(path), str(error), _WHY, "Export the graph again with valid edges.")
+    if isinstance(error, ValueError) and "type mismatch" in str(error):
+        return refuse("nir-shape", str(path), str(error), _WHY, "Export the graph again with matching shapes.")
+    return _unreadable(path, text[:300])
+
+
+def write(graph: nir.NIRGraph, path: Path | str) -> None:
+    """Write a graph, whole or not at all. Equal graphs give equal bytes (HDF5 stores no times here)."""
+    with written(Path(path)) as beside:
+        nir.write(beside, graph)
+
+
+def metadata(graph: nir.NIRGraph, key: str) -> Any:
+    """A metadata value as a plain Python value, or None."""
+    value = graph.metadata.get(key)
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic | np.ndarray) and np.size(value) == 1 else value

@@ -1,0 +1,102 @@
+"""What the user's model does on their data, as they run it, with the settings that decide its rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikeport.export.norse import IN_TIME
+
+Progress = Callable[[int, int], None]
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """`layers`: NIR node name -> the module's output [sample, step, neuron] (spikes, or a read-out's v) in the model's
+    dtype.
+
+    `settings` says where and how it ran; `roundoff` is the unit roundoff of its arithmetic (TF32 has 2**-11).
+    """
+
+    layers: dict[str, NDArray[Any]]
+    settings: dict[str, Any]
+    roundoff: float
+
+
+def record(
+    model: torch.nn.Module,
+    neurons: Mapping[str, torch.nn.Module],
+    x: NDArray[Any],
+    progress: Progress | None = None,
+) -> Recording:
+    """Run the model in eval mode on x [sample, step, *shape] and keep the output of each of `neurons`.
+
+    The model takes one step [sample, *shape] and its state and returns both, as Norse's cells and SequentialState do;
+    a model of Norse's sequence modules takes [step, sample, *shape] at once. It runs on the device of its parameters.
+    """
+    parameter = next(model.parameters(), torch.zeros(()))
+    whole = any(isinstance(module, IN_TIME) for module in model.modules())
+    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in neurons}
+    training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(x), BATCH):
+            batch = torch.as_tensor(np.asarray(x[start : start + BATCH]), device=parameter.device).to(parameter.dtype)
+            for name, values in _run(model, neurons, batch.transpose(0, 1), whole).items():
+                kept[name].append(values)
+            if progress:
+                progress(min(start + BATCH, len(x)), len(x))
+    finally:
+        model.train(training)
+    layers = {name: np.concatenate(parts) for name, parts in kept.items()}
+    return Recording(layers, _settings(parameter), _roundoff(parameter))
+
+
+def _run(
+    model: torch.nn.Module, neurons: Mapping[str, torch.nn.Module], steps: torch.Tensor, whole: bool
+) -> dict[str, NDArray[Any]]:
+    """One batch, [step, sample, *shape]; hooks keep what each neuron module gives, [sample, step, neuron]."""
+    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in neurons}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda module, arguments, output: outputs[name].append(output[0].detach())
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in neurons.items()]
+    try:
+        with torch.no_grad():
+            if whole:
+                model(steps)
+            else:
+                state = None
+                for step in steps:
+                    _, state = model(step, state)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found = {name: parts[0] if whole else torch.stack(parts) for name, parts in outputs.items()}
+    return {name: t.transpose(0, 1).flatten(2).cpu().numpy() for name, t in found.items()}
+
+
+def _settings(parameter: torch.Tensor) -> dict[str, Any]:
+    return {
+        "device": str(parameter.device),
+        "device_name": torch.cuda.get_device_name(parameter.device) if parameter.is_cuda else "CPU",
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "tf32": _tf32(parameter),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch": torch.__version__,
+    }
+
+
+def _tf32(parameter: torch.Tensor) -> bool:
+    return parameter.is_cuda and torch.get_float32_matmul_precision() != "highest"
+
+
+def _roundoff(parameter: torch.Tensor) -> float:
+    return 2.0**-11 if _tf32(parameter) else float(torch.finfo(parameter.dtype).eps) / 2

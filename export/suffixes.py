@@ -1,0 +1,3 @@
+"""File name endings, apart from the code that needs torch to read them."""
+
+CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".bin"})
