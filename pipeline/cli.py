@@ -1,0 +1,215 @@
+"""The command line: one verb per question.
+
+Exit 0: it holds; 1: it ran and does not hold; 2: the input or the call is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.pipeline import show
+from spikeport.sim.errors import SpikeportError, refuse
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Port a trained spiking network to neuromorphic integers, and prove what survived.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Factory = Annotated[
+    str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
+]
+Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
+Data = Annotated[Path, typer.Option("--data", help=".npz with x [sample, step, *shape] (y, dt), or .npy.")]
+LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
+LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", help="Seconds until Lava is given up.")]
+Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
+
+
+def _listed(names: str) -> list[str]:
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    if not found:
+        raise refuse(
+            "engine-unknown", "--engines", f"{names!r} names none", "an engine runs the Program", "Name at least one."
+        )
+    return list(dict.fromkeys(found))
+
+
+@app.command()
+def port(
+    model: Annotated[Path, typer.Argument(help="Checkpoint or .nir.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("-o", help="Folder for the bundle.")],
+    factory: Factory = None,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help="Data that chooses the scales.")] = None,
+    dt: Step = None,
+    engines: Engines = "fast,reference,lava",
+    parity_samples: Annotated[int, typer.Option(min=1, help="Samples for the slow engines; fast runs all.")] = 20,
+    max_loss: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")
+    ] = 0.02,
+    decode: Annotated[str | None, typer.Option(help="count, last or sum-v.")] = None,
+    lava_python: LavaPython = None,
+    lava_timeout: LavaTimeout = None,
+    as_json: Json = False,
+) -> None:
+    """The main job: export, lower, quantize, run, compare, report."""
+    from spikeport.pipeline.run import port as run_port
+
+    with show.watching() as watch:
+        result = run_port(
+            model,
+            data,
+            factory=factory,
+            calibration=calibration,
+            dt=dt,
+            engines=_listed(engines),
+            parity_samples=parity_samples,
+            max_loss=max_loss,
+            decode=decode,
+            out=out,
+            command=["spikeport", *sys.argv[1:]],
+            watch=watch,
+            options={"python": lava_python, "time_limit": lava_timeout},
+        )
+    show.result(result, as_json, str(out))
+    raise typer.Exit(0 if result.verdict.word == "PASSED" else 1)
+
+
+@app.command()
+def export(
+    checkpoint: Path,
+    out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
+    factory: Factory = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Prove on this data that graph and model are equal.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How does it get into NIR, and is it still the same model?"""
+    from spikeport.pipeline.run import export as run_export
+
+    lines = run_export(checkpoint, out, factory=factory, data=data)
+    if as_json:
+        show.as_json({"written": str(out), "found": lines})
+        return
+    for line in lines:
+        show.out.print(line, markup=False)
+    show.verdict("PASSED", f"written to {out}" + ("" if data else "; not compared with the model (no --data)"))
+
+
+@app.command()
+def check(
+    model: Annotated[Path, typer.Argument(help=".nir, or a checkpoint with --model.")],
+    factory: Factory = None,
+    dt: Step = None,
+    as_json: Json = False,
+) -> None:
+    """Can it be ported? Every finding, never a traceback; a .nir needs neither torch nor Lava."""
+    from spikeport.pipeline.run import check as run_check
+
+    found = run_check(model, factory=factory, dt=dt)
+    show.findings(found, as_json, show.out)
+    if not as_json:
+        show.verdict("FAILED" if found else "PASSED", f"{len(found)} findings in {model}")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def run(
+    program: Annotated[Path, typer.Argument(help="program.npz, or a bundle's folder.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
+    engine: Annotated[str, typer.Option(help="fast, reference or lava.")] = "fast",
+    lava_python: LavaPython = None,
+    lava_timeout: LavaTimeout = None,
+    as_json: Json = False,
+) -> None:
+    """What does it do?"""
+    from spikeport.pipeline.programs import run_one
+    from spikeport.sim.store import save_trace
+
+    with show.watching() as watch:
+        trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)
+    save_trace(trace, out)
+    spikes = {name: int(layer.spikes.sum()) for name, layer in trace.layers.items()}
+    if as_json:
+        show.as_json(
+            {
+                "program": trace.program,
+                "engine": engine,
+                "samples": trace.samples,
+                "steps": trace.steps,
+                "spikes": spikes,
+            }
+        )
+        return
+    show.out.print(
+        show.table(("layer", "neurons", "spikes"), [(n, t.spikes.shape[2], spikes[n]) for n, t in trace.layers.items()])
+    )
+    show.verdict("PASSED", f"{trace.samples} samples of {trace.steps} steps on {engine}, written to {out}")
+
+
+@app.command()
+def verify(
+    program: Annotated[Path, typer.Argument(help="program.npz, or a bundle's folder.")],
+    data: Data,
+    engines: Engines = "fast,reference,lava",
+    against: Annotated[Path | None, typer.Option(help="A recording: .npz of LAYER.VARIABLE arrays and `time`.")] = None,
+    lava_python: LavaPython = None,
+    lava_timeout: LavaTimeout = None,
+    as_json: Json = False,
+) -> None:
+    """Do the engines, or a recording from a chip, agree, and if not, where first?"""
+    from spikeport.pipeline.programs import verify as run_verify
+
+    with show.watching() as watch:
+        options = {"python": lava_python, "time_limit": lava_timeout}
+        found, equal, why = run_verify(program, data, _listed(engines), against, options, watch)
+    if as_json:
+        show.as_json(found)
+    else:
+        show.verdict("PASSED" if equal else "FAILED", why)
+    raise typer.Exit(0 if equal else 1)
+
+
+@app.command()
+def doctor(
+    setup_lava: Annotated[
+        bool, typer.Option("--setup-lava", help="Build an environment with lava-nc on Python 3.10.")
+    ] = False,
+    lava_python: LavaPython = None,
+    as_json: Json = False,
+) -> None:
+    """What is installed, what can run here, and get me what is missing."""
+    from spikeport.pipeline.doctor import examine, set_up
+
+    if setup_lava:
+        set_up(show.err)
+    rows, complete = examine(lava_python)
+    if as_json:
+        show.as_json(
+            {"rows": [{"what": what, "found": found, "how": how} for what, found, how in rows], "complete": complete}
+        )
+    else:
+        show.out.print(show.table(("what", "found", "if missing"), rows))
+        show.verdict(
+            "PASSED" if complete else "INCONCLUSIVE",
+            "everything runs here" if complete else "some engines cannot run here",
+        )
+    raise typer.Exit(0 if complete else 1)
+
+
+def main() -> None:
+    """Run the command line; a user's error is printed as findings and exits with 2."""
+    try:
+        app(standalone_mode=True)
+    except SpikeportError as error:
+        show.findings(error.findings, "--json" in sys.argv)
+        raise SystemExit(2) from None

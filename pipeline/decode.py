@@ -1,0 +1,45 @@
+"""From what the output layer did to an answer. Ties go to the lowest index, in floats and in integers alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim.errors import refuse
+
+DECODERS = {
+    "count": "the neuron that spikes most",
+    "last": "the neuron with the highest voltage in the last step",
+    "sum-v": "the neuron with the highest voltage summed over the steps",
+}
+
+
+def choose(decode: str | None, spiking: bool) -> str:
+    """The decoder asked for, or the usual one: count for spikes, sum-v for read-outs. Raises (`decode-unknown`)."""
+    if decode is None:
+        return "count" if spiking else "sum-v"
+    if decode not in DECODERS or (decode == "count" and not spiking):
+        what = (
+            f"known are {', '.join(DECODERS)}"
+            if decode not in DECODERS
+            else "the output is a read-out that never spikes"
+        )
+        raise refuse(
+            "decode-unknown",
+            f"--decode {decode}",
+            what,
+            "the output must become an answer",
+            f"Choose one of {', '.join(DECODERS)}; read-outs take last or sum-v.",
+        )
+    return decode
+
+
+def answers(decode: str, spikes: NDArray[Any], v: NDArray[Any]) -> NDArray[np.int64]:
+    """The answer of each sample, [sample]. `spikes`, `v` [sample, step, neuron]; v in one unit for all neurons."""
+    if decode == "count":
+        scores = spikes.sum(1, dtype=np.int64)
+    else:
+        scores = v[:, -1] if decode == "last" else v.sum(1, dtype=np.float64 if v.dtype.kind == "f" else np.int64)
+    return np.asarray(scores.argmax(1), np.int64)

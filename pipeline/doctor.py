@@ -1,0 +1,46 @@
+"""What is installed here and what can run; and the environment for Lava, built where it is missing."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from rich.console import Console
+
+import spikeport
+from spikeport.hw_targets import interpreters
+from spikeport.sim.errors import SpikeportError
+
+OPTIONAL = {
+    "torch": "pip install 'spikeport[norse]' (to open checkpoints)",
+    "norse": "pip install 'spikeport[norse]' (to export Norse models)",
+}
+
+
+def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
+    """Rows (what, found, how to get it) and whether nothing is missing."""
+    rows = [("spikeport", spikeport.__version__, ""), ("Python", platform.python_version(), "")]
+    complete = True
+    for package, how in {"numpy": "", "numba": "", "nir": "", **OPTIONAL}.items():
+        try:
+            rows.append((package, version(package), ""))
+        except PackageNotFoundError:
+            rows.append((package, "missing", how))
+            complete = False
+    try:
+        rows.append(("engine lava", interpreters.lava_python(lava_python), ""))
+    except SpikeportError as error:
+        rows.append(("engine lava", "missing", error.findings[0].how))
+        complete = False
+    rows.append(
+        ("Loihi 2 hardware", "not supported yet", "Lava's CPU simulator and the engines here run the same integers")
+    )
+    return rows, complete
+
+
+def set_up(console: Console) -> None:
+    """Build the Lava environment, saying that it takes a while."""
+    console.print(
+        f"building {interpreters.environment_folder()} with {interpreters.REQUIREMENT} (about half a minute) ..."
+    )
+    console.print(f"ready: {interpreters.set_up_lava()}")

@@ -1,0 +1,64 @@
+"""The engines by name.
+
+Each is a thunk that imports late; packages outside add to them by the entry point group below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from spikeport.sim.errors import refuse
+from spikeport.sim.trace import Trace
+
+GROUP = "spikeport.engines"
+
+
+Engine = Callable[..., Trace]
+"""`engine(program, stimulus, *, states=True, progress=None, **options)`: runs integers [sample, step, *shape] by input
+name.
+
+Options beyond these are the engine's own and listed in `OPTIONS`.
+"""
+
+
+def _reference() -> Engine:
+    from spikeport.sim import reference
+
+    return reference.run
+
+
+def _fast() -> Engine:
+    from spikeport.sim import fast
+
+    return fast.run
+
+
+def _lava() -> Engine:
+    from spikeport.hw_targets import lava_run
+
+    return lava_run.run
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"reference": _reference, "fast": _fast, "lava": _lava}
+"""Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
+
+OPTIONS = {"lava": ("python", "time_limit")}
+"""Engine -> the options that it takes beyond the protocol."""
+
+
+def engine(name: str) -> Engine:
+    """The engine of this name. Raises `SpikeportError` (`engine-unknown`)."""
+    if name in ENGINES:
+        return ENGINES[name]()
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            found: Engine = entry.load()
+            return found
+    raise refuse(
+        "engine-unknown",
+        f"engine {name!r}",
+        f"known are {', '.join(ENGINES)}",
+        "an engine runs the Program",
+        "Choose a known engine.",
+    )

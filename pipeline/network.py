@@ -1,0 +1,148 @@
+"""The Network: what the model means in steps of dt, in floats, chip-free.
+
+One neuron form covers every NIR neuron that is supported (Euler's method, as Norse, snnTorch and the NIR tools
+discretize):
+
+    x[t] = sum over projections of W s[t - lag]  + bias
+    i[t] = keep_i i[t-1] + gain_i x[t]
+    v[t] = keep_v v[t-1] + drive + gain_v i[t]
+    z[t] = v[t] > threshold;  v[t] = reset where z[t]          (spiking layers only)
+
+All parameters are float64 per neuron; `v` starts at `initial`, `i` at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """Values from outside, [sample, step, *shape]."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkLayer:
+    """Neurons in discrete time; see the module's equations. `kind` is the NIR node's type."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    spikes: bool
+    keep_i: Float
+    gain_i: Float
+    keep_v: Float
+    gain_v: Float
+    drive: Float
+    bias: Float
+    threshold: Float
+    reset: Float
+    initial: Float
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """`weight` [target neuron, source axon]; `lag` model steps: 0 within the step, 1 a layer's own recurrence."""
+
+    source: str
+    target: str
+    weight: Float
+    lag: int
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers in an order in which every projection of lag 0 leads forward."""
+
+    dt: float | None
+    inputs: tuple[NetworkInput, ...]
+    layers: tuple[NetworkLayer, ...]
+    projections: tuple[Projection, ...]
+    outputs: tuple[str, ...]
+
+    def into(self, layer: str) -> list[Projection]:
+        return [projection for projection in self.projections if projection.target == layer]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerActivity:
+    """One layer: `spikes` uint8 and `v` [sample, step, neuron]; v as the neuron reads after the step (reset done)."""
+
+    spikes: NDArray[np.uint8]
+    v: Float
+
+
+Activity = dict[str, LayerActivity]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer's step, [sample, neuron]: input x, current i, and v before the reset; `sources` gives what arrived."""
+
+    layer: str
+    index: int
+    x: Float
+    i: Float
+    v: Float
+    sources: list[tuple[Projection, Float]]
+
+
+Observer = Callable[[Step], None]
+
+
+def run(
+    network: Network,
+    stimulus: Mapping[str, NDArray[Any]],
+    *,
+    observe: Observer | None = None,
+    progress: Progress | None = None,
+) -> Activity:
+    """Run the float model. `stimulus`: input name -> [sample, step, *shape], any real dtype."""
+    values = {part.name: _flat(stimulus[part.name]) for part in network.inputs}
+    samples, steps = next(iter(values.values())).shape[:2]
+    z = {name: x.astype(np.float64) for name, x in values.items()}
+    z |= {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
+    v = {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
+    current = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
+    voltage = {layer.name: np.tile(layer.initial, (samples, 1)) for layer in network.layers}
+    for t in range(steps):
+        for layer in network.layers:
+            name = layer.name
+            sources = [(p, z[p.source][:, t - p.lag]) for p in network.into(name) if t >= p.lag]
+            x = sum((s @ p.weight.T for p, s in sources), np.tile(layer.bias, (samples, 1)))
+            current[name] = layer.keep_i * current[name] + layer.gain_i * x
+            voltage[name] = layer.keep_v * voltage[name] + layer.drive + layer.gain_v * current[name]
+            if observe:
+                observe(Step(name, t, x, current[name], voltage[name], sources))
+            if layer.spikes:
+                fired = voltage[name] > layer.threshold
+                z[name][:, t] = fired
+                voltage[name] = np.where(fired, layer.reset, voltage[name])
+            v[name][:, t] = voltage[name]
+        if progress:
+            progress(t + 1, steps)
+    return {layer.name: LayerActivity(z[layer.name].astype(np.uint8), v[layer.name]) for layer in network.layers}
+
+
+def _flat(x: NDArray[Any]) -> NDArray[Any]:
+    x = np.asarray(x)
+    return x.reshape(*x.shape[:2], -1)

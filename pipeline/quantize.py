@@ -1,0 +1,171 @@
+"""Network + calibration -> Program: delays and phases, then each layer's integers, with the scales that chose them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.pipeline.calibrate import Calibration, InputCoding
+from spikeport.pipeline.network import Network, NetworkLayer
+from spikeport.pipeline.scales import Rows, choose, digits, fitting, fold
+from spikeport.sim import arith, bounds
+from spikeport.sim.errors import refuse
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """`unit` [neuron]: v in the model = v_int * unit + offset.
+
+    `overflow`: 'proven impossible', or how it was measured.
+    """
+
+    unit: Float
+    offset: Float
+    overflow: str
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A Program and what its integers stand for."""
+
+    program: Program
+    inputs: dict[str, InputCoding]
+    scales: dict[str, LayerScale]
+
+
+def phases(network: Network) -> dict[str, int]:
+    """Chip steps by which each input and layer lags the model: one more than its latest source within a step."""
+    found = {part.name: 0 for part in network.inputs}
+    for layer in network.layers:
+        sources = [found[p.source] for p in network.into(layer.name) if p.lag == 0]
+        found[layer.name] = 1 + max(sources, default=0)
+    return found
+
+
+def quantize(network: Network, calibration: Calibration) -> Quantized:
+    """Integers for every layer. Raises `SpikeportError` where a layer has no scale (`scale-impossible`)."""
+    phase = phases(network)
+    made = [_integers(network, layer, calibration, phase) for layer in network.layers]
+    starts = sorted({phase[part.layer.name] - 1 for part in made if part.biased})
+    program = Program(
+        tuple(Input(part.name, part.shape, calibration.inputs[part.name].wire) for part in network.inputs),
+        tuple(AlwaysOn(_axon(start), start) for start in starts),
+        tuple(part.layer for part in made),
+        tuple(synapse for part in made for synapse in part.synapses),
+        network.outputs,
+    )
+    scales = {
+        layer.name: LayerScale(1 / (part.unit * 2**arith.ALIGN), layer.initial, _overflow(part.limit, calibration))
+        for layer, part in zip(network.layers, made, strict=True)
+    }
+    return Quantized(program, calibration.inputs, scales)
+
+
+@dataclass(frozen=True)
+class _Integers:
+    """One layer with the synapses into it, its unit, and what it was proven to stay within."""
+
+    layer: Layer
+    synapses: list[Synapse]
+    biased: bool
+    unit: Float
+    limit: bounds.LayerBounds
+
+
+def _integers(network: Network, layer: NetworkLayer, calibration: Calibration, phase: dict[str, int]) -> _Integers:
+    """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried."""
+    rows = fold(layer, network.into(layer.name), calibration.inputs)
+    wires = {name: coding.wire for name, coding in calibration.inputs.items()}
+    for attempt in range(_ATTEMPTS):
+        unit, exponent = choose(layer, rows, calibration.reach[layer.name], _SLACK**attempt)
+        own = _layer(layer, rows, unit, phase[layer.name])
+        weights = _synapses(network, layer, rows, unit, exponent, phase)
+        biases = _biases(layer, rows, unit, phase[layer.name])
+        limit = bounds.bounds_of(own, [(s, wires.get(s.source, Wire())) for s in weights + biases])
+        if limit.u_safe and (own.spikes or bounds.stays_below_threshold(own, limit)):
+            return _Integers(own, weights + biases, bool(biases), unit, limit)
+    raise refuse(
+        "scale-impossible",
+        f"layer {layer.name}",
+        f"u could leave 24 bits at every one of {_ATTEMPTS} scales tried",
+        "Lava wraps u silently",
+        "Use shorter synaptic time constants, smaller weights, or fewer inputs for this layer.",
+    )
+
+
+_SLACK, _ATTEMPTS = 0.9, 20
+
+
+def _axon(start: int) -> str:
+    return f"on{start}"
+
+
+def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[Synapse]:
+    """The bias as at most two synapses (coarse and fine) from the axon that is on from the layer's phase."""
+    axon = _axon(phase - 1)
+    return [
+        Synapse(
+            f"{axon}->{layer.name}" + "'" * i, axon, layer.name, m[:, None], _in_range(layer.name, e), np.array([1])
+        )
+        for i, (m, e) in enumerate(digits(rows.bias * unit))
+    ]
+
+
+def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Layer:
+    threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
+    return Layer(
+        layer.name,
+        layer.shape,
+        phase,
+        decay_u=np.rint(arith.DECAY_ONE * (1 - layer.keep_i)).astype(int),
+        decay_v=np.rint(arith.DECAY_ONE * (1 - layer.keep_v)).astype(int),
+        threshold=np.minimum(threshold, arith.THRESHOLD_MAX).astype(int),
+        bias=np.zeros(layer.size, int),
+        spikes=layer.spikes,
+    )
+
+
+def _synapses(
+    network: Network, layer: NetworkLayer, rows: Rows, unit: Float, exponent: int, phase: dict[str, int]
+) -> list[Synapse]:
+    """One matrix per source; each takes the finest exponent that holds its weights."""
+    made = []
+    for projection in network.into(layer.name):
+        scaled = rows.weights[projection.source] * unit[:, None]
+        fit = min(fitting(scaled, arith.EXPONENT_MIN), max(exponent, arith.EXPONENT_MIN))
+        mantissas, shift = digits(scaled, fit)[0]
+        delay = phase[layer.name] - phase[projection.source] + projection.lag
+        made.append(
+            Synapse(
+                f"{projection.source}->{layer.name}",
+                projection.source,
+                layer.name,
+                mantissas,
+                _in_range(layer.name, shift),
+                np.full(mantissas.shape[1], delay),
+            )
+        )
+    return made
+
+
+def _in_range(layer: str, exponent: int) -> int:
+    if exponent > arith.EXPONENT_MAX:
+        raise refuse(
+            "scale-impossible",
+            f"layer {layer}",
+            f"a weight or bias needs the exponent {exponent}",
+            f"exponents reach {arith.EXPONENT_MAX}",
+            "The layer's bias and weights are too far apart in size: rescale it.",
+        )
+    return exponent
+
+
+def _overflow(limit: bounds.LayerBounds, calibration: Calibration) -> str:
+    if limit.v_safe:
+        return "proven impossible"
+    return f"u proven; v saturates, 2 bits above what it reached in {calibration.samples} calibration samples"

@@ -1,0 +1,146 @@
+"""What `port` gives back: the verdict, the runs and the report, as objects, as JSON and as a page."""
+
+from __future__ import annotations
+
+import tempfile
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.pipeline.equivalence import SourceEquivalence
+from spikeport.pipeline.fidelity import Fidelity
+from spikeport.pipeline.models import Model
+from spikeport.pipeline.network import Network
+from spikeport.pipeline.parity import Parity
+from spikeport.pipeline.quantize import Quantized
+from spikeport.sim.program import Program
+from spikeport.sim.trace import Trace
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`word`: PASSED, FAILED or INCONCLUSIVE, and why in one line."""
+
+    word: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.why}"
+
+
+def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> Verdict:
+    """PASSED only if all three proofs hold; INCONCLUSIVE where the data cannot tell."""
+    if source is not None and not source.equal:
+        return Verdict("FAILED", "the exported graph is not the model")
+    if not parity.equal:
+        return Verdict("FAILED", f"{parity.mismatches} of {parity.compared} integers differ, first in {parity.first}")
+    loss, limit = fidelity.loss, f"{100 * max_loss:g} %"
+    said = f"{fidelity.metric} loss {_percent(loss.value)}, 95 % bound {_percent(loss.high)}, allowed {limit}"
+    if loss.low > max_loss:
+        return Verdict("FAILED", said)
+    if len(parity.runs) < 2:
+        return Verdict("INCONCLUSIVE", f"one engine ran ({parity.against}); {said}")
+    if loss.high > max_loss:
+        return Verdict("INCONCLUSIVE", f"{said}: {fidelity.samples} samples cannot tell")
+    return Verdict("PASSED", f"{parity.compared} integers equal on {', '.join(parity.runs)}; {said}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The contract of report.json as `data`, and its page."""
+
+    data: dict[str, Any]
+
+    @cached_property
+    def html(self) -> str:
+        """A self-contained page."""
+        from spikeport.pipeline.report import page
+
+        return page(self.data)
+
+    def show(self) -> None:
+        """Open the page in a browser."""
+        with tempfile.NamedTemporaryFile("w", suffix=".html", delete=False, encoding="utf-8") as file:
+            file.write(self.html)
+        webbrowser.open(Path(file.name).as_uri())
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everything of one porting. `trace` is the run on all scored samples; `result.trace["lif1"].v` its integers."""
+
+    model: Model
+    network: Network
+    quantized: Quantized
+    source: SourceEquivalence | None
+    parity: Parity
+    fidelity: Fidelity
+    trace: Trace
+    verdict: Verdict
+    cost: dict[str, Any]
+    about: dict[str, Any]
+
+    @property
+    def program(self) -> Program:
+        return self.quantized.program
+
+    @cached_property
+    def report(self) -> Report:
+        program = self.program
+        return Report(
+            {
+                "schema": SCHEMA,
+                "model": {"name": self.model.name, "source": self.model.source, "sha256": self.model.sha256},
+                "program": {
+                    "digest": program.digest,
+                    "arithmetic": program.arithmetic,
+                    "layers": len(program.layers),
+                    "neurons": program.neurons,
+                    "synapses": program.synapse_count,
+                    "latency": program.latency,
+                },
+                "source": None if self.source is None else self.source.as_dict(),
+                "parity": self.parity.as_dict(),
+                "fidelity": self.fidelity.as_dict(),
+                "cost": self.cost,
+                "verdict": self.verdict.word,
+                "verdict_why": self.verdict.why,
+                **self.about,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        from spikeport.pipeline.report import table
+
+        return table(self.report.data)
+
+
+def cost(program: Program, trace: Trace, stimulus: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """What the run took per sample, counted and not modelled: synaptic operations are events times weights that are
+    not zero.
+    """
+    events = {
+        name: np.count_nonzero(np.asarray(x).reshape(*np.shape(x)[:2], -1), axis=(0, 1)) for name, x in stimulus.items()
+    }
+    events |= {axon.name: np.array([trace.samples * trace.steps]) for axon in program.always_on}
+    events |= {name: np.count_nonzero(layer.spikes, axis=(0, 1)) for name, layer in trace.layers.items()}
+    operations = sum(int(events[s.source] @ np.count_nonzero(s.weights, axis=0)) for s in program.synapses)
+    return {
+        "synops_per_sample": operations / trace.samples,
+        "neuron_updates_per_sample": program.neurons * trace.steps,
+        "chip_steps_per_sample": trace.steps + program.latency,
+        "energy": None,
+        "seconds_per_sample": None,
+    }

@@ -1,0 +1,103 @@
+"""report.json in words: the lines and table cells that the terminal and the page share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LAYER_HEADINGS = ("layer", "neurons", "rate", "spike F1", "F1 ±2", "rate error", "v error", "headroom", "overflow")
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def number(value: float | None, form: str = ".4f") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a reader wants first: (what, found)."""
+    return [
+        ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
+        ("source equivalence", _source(data["source"])),
+        ("parity", _parity(data["parity"])),
+        ("first divergence", _divergence(data["fidelity"])),
+        ("largest loss", _weakest(data["fidelity"])),
+    ]
+
+
+def _score(fidelity: dict[str, Any]) -> str:
+    bounds = f"95 % bounds {percent(fidelity['loss_low'])} to {percent(fidelity['loss_bound'])}"
+    loss = f"loss {percent(fidelity['loss'])}, {bounds}; {fidelity['samples']} samples"
+    if fidelity["float"] is None:
+        return f"{percent(fidelity['agreement'])} of answers equal ({loss})"
+    return f"float {percent(fidelity['float'])} → integer {percent(fidelity['integer'])} ({loss})"
+
+
+def _source(source: dict[str, Any] | None) -> str:
+    if source is None:
+        return "not measured: the NIR graph is what was given"
+    run = source["recorded_on"]
+    how = f"{run['device_name']}, {run['dtype']}, torch {run['torch']}"
+    if source["equal"]:
+        return f"equal on {source['samples']} samples ({how}); {len(source['near_ties'])} near ties"
+    return f"differs in {len(source['errors'])} places ({how})"
+
+
+def _parity(parity: dict[str, Any]) -> str:
+    runs = ", ".join(f"{name} ({samples})" for name, samples in parity["runs"].items())
+    if parity["first"]:
+        first = parity["first"]
+        place = f"layer {first['layer']}, step {first['step']}, sample {first['sample']}, neuron {first['neuron']}"
+        value = f"{first['variable']} is {first['got']}, wanted {first['want']}"
+        return (
+            f"{parity['mismatches']} mismatches of {parity['compared']}: first in {first['engine']}, {place}: {value}"
+        )
+    values = f"{parity['compared']} values of {', '.join(parity['variables'])}"
+    return f"{parity['mismatches']} mismatches in {values}; samples: {runs}"
+
+
+def _divergence(fidelity: dict[str, Any]) -> str:
+    first = fidelity["first_divergence"]
+    if first is None:
+        return "none: every spike is the float model's"
+    which = "spikes in float only" if first["float_spike"] else "spikes in integers only"
+    return (
+        f"layer {first['layer']}, step {first['step']}, sample {first['sample']}, neuron {first['neuron']} {which}; "
+        f"{first['samples_affected']} of {fidelity['samples']} samples differ somewhere"
+    )
+
+
+def _weakest(fidelity: dict[str, Any]) -> str:
+    spiking = [layer for layer in fidelity["layers"] if layer["spike_f1"]["2"] is not None]
+    if not spiking:
+        return "no layer spikes"
+    layer = min(spiking, key=lambda layer: layer["spike_f1"]["2"])
+    f1 = f"spike F1 {layer['spike_f1']['0']:.4f}, within 2 steps {layer['spike_f1']['2']:.4f}"
+    return f"layer {layer['name']}: {f1}, rate error {percent(layer['rate_error'])}"
+
+
+def _overflow(layer: dict[str, Any]) -> str:
+    if layer["overflow"].startswith("proven"):
+        return "proven none"
+    if layer["saturations"] is None:
+        return "not measured"
+    return f"v {layer['saturations']} times" if layer["saturations"] else "none seen"
+
+
+def layer_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row of cells per layer, as `LAYER_HEADINGS`."""
+    return [
+        (
+            layer["name"],
+            str(layer["neurons"]),
+            percent(layer["spikes_per_step"]),
+            number(layer["spike_f1"]["0"]),
+            number(layer["spike_f1"]["2"]),
+            percent(layer["rate_error"]),
+            number(layer["cumulative_error"]),
+            "–" if layer["headroom_bits"] is None else f"{layer['headroom_bits']:.1f} bits",
+            _overflow(layer),
+        )
+        for layer in data["fidelity"]["layers"]
+    ]

@@ -1,0 +1,159 @@
+"""Which scale each neuron gets: how many units of u and v stand for 1 in the model's units.
+
+A neuron's scale is free as long as all its synapses, its threshold and its bias share it, so rows differ where that
+keeps weights on the whole 8-bit grid. u provably never wraps. v provably never saturates where that costs no precision;
+else it has two bits above what calibration data reached. Read-outs are always proven and share one scale, since their
+voltages are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.pipeline.calibrate import InputCoding
+from spikeport.pipeline.network import NetworkLayer, Projection
+from spikeport.sim import arith
+from spikeport.sim.errors import refuse
+
+Float = NDArray[np.float64]
+GRID = float(arith.WEIGHT_MAX)
+WANTED_EXPONENT = 3
+"""Weights shifted up by 3 bits: threshold and truncation steps are then an eighth of a weight step, too small to
+matter.
+"""
+PROOF_EXPONENT = 2
+"""A proof is preferred as long as it leaves at least this."""
+MARGIN = 4.0
+"""Measured reach times this stays within 24 bits."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A layer in its own units, gains folded in: what each source axon, and the bias, adds to v's drive."""
+
+    weights: dict[str, Float]
+    bias: Float
+    threshold: Float
+    u_bound: Float
+    v_bound: Float
+
+
+def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, InputCoding]) -> Rows:
+    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows; v is shifted so that it starts, and resets, at
+    0.
+
+    `inspect` refuses the neurons for which one shift does not do.
+    """
+    gain = layer.gain_i * layer.gain_v
+    bias = gain * layer.bias + _leak_drive(layer)
+    threshold = layer.threshold - layer.initial
+    weights = {p.source: gain[:, None] * p.weight * _unit(p.source, codings) for p in projections}
+    return Rows(weights, bias, threshold, *_bounds(layer, weights, bias, threshold, codings))
+
+
+def _unit(source: str, codings: dict[str, InputCoding]) -> float:
+    """What one integer step of the source stands for."""
+    return codings[source].scale if source in codings else 1.0
+
+
+def _leak_drive(layer: NetworkLayer) -> Float:
+    """The constant drive into v that is left after the shift by `initial`; none where v_leak is where v starts."""
+    left = layer.drive - (1 - layer.keep_v) * layer.initial
+    return np.where(np.abs(left) <= 1e-12 * np.maximum(1.0, np.abs(layer.drive)), 0.0, left)
+
+
+def _bounds(
+    layer: NetworkLayer, weights: dict[str, Float], bias: Float, threshold: Float, codings: dict[str, InputCoding]
+) -> tuple[Float, Float]:
+    """Largest |u| and |v| that any input could cause, in the model's units; infinite where nothing bounds them.
+
+    The geometric series of `sim.bounds`, in floats, to choose a scale; the Program's own bounds are proven there.
+    """
+    highest = {s: -codings[s].wire.low if s in codings and codings[s].wire.graded else 1 for s in weights}
+    up = sum((np.maximum(w, 0).sum(1) * highest[s] for s, w in weights.items()), np.maximum(bias, 0))
+    down = sum((np.maximum(-w, 0).sum(1) * highest[s] for s, w in weights.items()), np.maximum(-bias, 0))
+    if any(s in codings and codings[s].wire.graded for s in weights):
+        up = down = up + down
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
+        v_up, v_down = _series(u_up, layer.keep_v), _series(u_down, layer.keep_v)
+    if layer.spikes:
+        v_up = np.minimum(v_up, u_up + threshold)
+    return np.maximum(u_up, u_down), np.maximum(v_up, v_down)
+
+
+def _series(drive: Float, keep: Float) -> Float:
+    return np.where(drive == 0, 0.0, drive / (1 - keep))
+
+
+def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple[Float, int]:
+    """(units of the aligned input per unit of the model, [neuron]; exponent of the largest weights).
+
+    u and v hold 2**6 times as many units. `reach` is the largest |v| seen; `slack` below 1 leaves room for what
+    rounding adds to the bounds. Raises `SpikeportError` (`scale-impossible`).
+    """
+    peak = np.max([np.abs(w).max(1, initial=0.0) for w in rows.weights.values()], axis=0)
+    peak = np.where(peak > 0, peak, np.median(peak[peak > 0]) if (peak > 0).any() else 1.0)
+    proven, measured = slack * _cap(rows, rows.v_bound), slack * _cap(rows, MARGIN * reach)
+    if not layer.spikes:
+        peak, proven = np.full_like(peak, peak.max()), np.full_like(proven, proven.min())
+    exponent = _exponent(proven, peak)
+    cap = proven
+    if layer.spikes and exponent < PROOF_EXPONENT:
+        exponent, cap = _exponent(measured, peak), measured
+    if exponent < arith.EXPONENT_MIN:
+        raise refuse(
+            "scale-impossible",
+            f"layer {layer.name}",
+            "its u or v is too large, or not bounded, beside its weights",
+            "a weight step would be less than one step of the state"
+            if layer.spikes
+            else "a read-out must provably stay below its threshold",
+            "Use a leak, smaller weights, or fewer inputs for this layer.",
+        )
+    return np.minimum(GRID * 2.0**exponent / peak, cap), exponent
+
+
+def _cap(rows: Rows, v: Float) -> Float:
+    """The largest scale that keeps u (for every input), v and the threshold in their widths."""
+    with np.errstate(divide="ignore"):
+        state = (arith.STATE_EDGE >> arith.ALIGN) / np.maximum(rows.u_bound, v)
+        level = arith.THRESHOLD_MAX / np.where(np.isfinite(rows.threshold), np.abs(rows.threshold), 0.0)
+    return np.minimum(state, level)
+
+
+def _exponent(cap: Float, peak: Float) -> int:
+    """The largest exponent up to the wanted one at which nine rows of ten use the whole weight grid."""
+    with np.errstate(divide="ignore"):
+        free = np.log2(np.quantile(cap * peak / GRID, 0.1, method="lower"))
+    return int(np.clip(np.floor(free), arith.EXPONENT_MIN - 1, WANTED_EXPONENT))
+
+
+def digits(values: Float, exponent: int | None = None) -> list[tuple[NDArray[np.int64], int]]:
+    """A real vector or matrix as int8 mantissas and an exponent; without a given exponent (biases), as many such terms
+    (at most two) as bring the error to half a unit."""
+    if exponent is not None:
+        return [(_mantissas(values, exponent), exponent)]
+    terms, rest = [], values
+    for _ in range(2):
+        if np.abs(rest).max(initial=0.0) < 0.5:
+            break
+        shift = fitting(rest, 0)
+        mantissas = _mantissas(rest, shift)
+        terms.append((mantissas, shift))
+        rest = rest - mantissas * 2.0**shift
+    return terms
+
+
+def fitting(values: Any, lowest: int) -> int:
+    """The smallest exponent, from `lowest` on, at which all values fit the 8-bit grid."""
+    top = float(np.abs(values).max(initial=0.0))
+    return max(lowest, int(np.ceil(np.log2(top / GRID)))) if top > 0 else lowest
+
+
+def _mantissas(values: Float, exponent: int) -> NDArray[np.int64]:
+    return np.clip(np.rint(values / 2.0**exponent), arith.WEIGHT_MIN, arith.WEIGHT_MAX).astype(np.int64)

@@ -1,0 +1,82 @@
+"""What the terminal shows: progress while it runs, tables and findings after. Quiet where nobody watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from spikeport.pipeline.result import Result
+from spikeport.pipeline.rows import LAYER_HEADINGS, headline, layer_rows
+from spikeport.sim.errors import Finding
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Watch = Callable[[str], Callable[[int, int], None]]
+COLORS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """A bar per stage on a terminal's standard error; nothing where it is piped."""
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+
+        def watch(stage: str) -> Callable[[int, int], None]:
+            task = progress.add_task(stage, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield watch
+
+
+def findings(found: Sequence[Finding], in_json: bool, to: Console = err) -> None:
+    """Every finding with what, why and how; as JSON on standard output where asked."""
+    if in_json:
+        as_json({"findings": [finding.as_dict() for finding in found]})
+        return
+    for finding in found:
+        to.print(f"[bold]{finding.code}[/bold]  ", end="")
+        to.print(finding.where, style="cyan", markup=False)
+        for label, text in (("what", finding.what), ("why", finding.why), ("fix", finding.how)):
+            to.print(f"  {label:4}  {text}", markup=False)
+
+
+def as_json(data: Any) -> None:
+    """JSON on standard output."""
+    print(json.dumps(data, indent=1))
+
+
+def result(found: Result, in_json: bool, where: str | None) -> None:
+    """The headline, the layer table and, last, the verdict."""
+    data = found.report.data
+    if in_json:
+        as_json(data)
+        return
+    for what, text in headline(data):
+        out.print(f"{what:<19} {text}", markup=False)
+    out.print(table(LAYER_HEADINGS, layer_rows(data)))
+    if where:
+        out.print(f"bundle in {where}", markup=False)
+    verdict(data["verdict"], data["verdict_why"])
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """A plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def verdict(word: str, why: str) -> None:
+    """The last line."""
+    out.print(f"[bold {COLORS.get(word, 'red')}]{word}[/]", end="")
+    out.print(f": {why}", markup=False)
