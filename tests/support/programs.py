@@ -1,0 +1,77 @@
+"""Random legal Programs that go where engines could differ: overflow edges, end points of every field, odd delays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
+
+DECAYS = [0, 1, 2, 409, 2048, 4095, 4096]
+THRESHOLDS = [0, 1, 40, 5000, 131071]
+
+
+def random_case(
+    seed: int, steps: int | None = None, samples: int | None = None, prefix: str = ""
+) -> tuple[Program, dict[str, np.ndarray]]:
+    """(Program, stimulus) of 1 to 4 layers with recurrence, skips, delays, biases and resets; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    wire = Wire(int(rng.choice([1, 1, 2, 8, 22])))
+    inputs = (Input(f"{prefix}x", (int(rng.integers(1, 6)),), wire),)
+    layers = tuple(_layer(rng, f"{prefix}l{i}", i) for i in range(rng.integers(1, 5)))
+    always_on = tuple(AlwaysOn(f"{prefix}on{layer.name}", layer.phase - 1) for layer in layers if rng.random() < 0.5)
+    synapses = []
+    sources = {part.name: part for part in (*inputs, *always_on, *layers)}
+
+    def join(source: str, target: Layer) -> None:
+        part = sources[source]
+        limit = 20 if part.wire.bits == 22 else 127  # keeps every sum below 2**30
+        weights = rng.integers(-limit - 1, limit + 1, (target.size, part.size))
+        weights[rng.random(weights.shape) < 0.3] = rng.choice([-limit - 1, 0, limit])
+        shortest = max(1, target.phase - part.phase)
+        longest = shortest + rng.choice([0, 0, 1, 4])
+        delay = rng.integers(shortest, longest + 1, part.size)
+        name = f"{source}->{target.name}"
+        synapses.append(Synapse(name, source, target.name, weights, int(rng.integers(-7, 9)), delay))
+
+    for i, layer in enumerate(layers):
+        join(inputs[0].name if i == 0 else layers[i - 1].name, layer)
+        if rng.random() < 0.5:
+            join(layer.name, layer)
+        if i > 0 and rng.random() < 0.5:
+            join(inputs[0].name, layer)
+        if i > 1 and rng.random() < 0.5:
+            join(layer.name, layers[i - 2])  # back, with a delay of its own
+        if f"{prefix}on{layer.name}" in sources:
+            join(f"{prefix}on{layer.name}", layer)
+    program = Program(inputs, always_on, layers, tuple(synapses), (layers[-1].name,))
+    shape = (samples or int(rng.integers(1, 4)), steps or int(rng.integers(1, 13)), *inputs[0].shape)
+    stimulus = rng.integers(wire.low, wire.high + 1, shape)
+    stimulus[rng.random(shape) < 0.2] = wire.high
+    return program, {inputs[0].name: stimulus}
+
+
+def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
+    size = int(rng.integers(1, 6))
+    biased = rng.random() < 0.5
+    biases = [-4096, -1, 0, 1, 4095, int(rng.integers(-4096, 4096))]
+    return Layer(
+        name,
+        (size,),
+        depth + 1 + (int(rng.choice([0, 0, 2])) if depth else 0),
+        decay_u=rng.choice(DECAYS, size),
+        decay_v=rng.choice(DECAYS, size),
+        threshold=rng.choice([*THRESHOLDS, int(rng.integers(0, 131072))], size),
+        bias=rng.choice(biases, size) if biased else np.zeros(size, int),
+        bias_exponent=int(rng.integers(0, 8)) if biased else 0,
+        reset_period=int(rng.choice([0, 0, 1, 3])),
+    )
+
+
+def merged(cases: list[tuple[Program, dict]]) -> tuple[Program, dict]:
+    """Several Programs of different names side by side, as one: Lava starts once for all of them."""
+    programs = [program for program, _ in cases]
+    parts = {
+        field: tuple(part for program in programs for part in getattr(program, field))
+        for field in ("inputs", "always_on", "layers", "synapses", "outputs")
+    }
+    return Program(**parts), {name: values for _, stimulus in cases for name, values in stimulus.items()}

@@ -1,0 +1,66 @@
+"""`fast` against the definition, on random Programs that reach every edge."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import random_case
+
+from spikeport.sim import fast, reference
+from spikeport.sim.trace import compare
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=3000, deadline=None)
+@given(SEEDS)
+def test_fast_equals_reference_in_every_bit(seed):
+    program, stimulus = random_case(seed)
+    found = compare(reference.run(program, stimulus), fast.run(program, stimulus))
+    assert found.variables == ("u", "v", "spikes")
+    assert found.mismatches == 0, found.first
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_samples_do_not_depend_on_their_neighbors(seed):
+    program, stimulus = random_case(seed)
+    ((name, x),) = stimulus.items()
+    alone = fast.run(program, {name: x[:1]})
+    assert compare(alone, fast.run(program, stimulus).take(1)).mismatches == 0
+
+
+def test_random_programs_reach_the_edges():
+    """The property tests are worth something only if overflow, saturation and spikes happen in them."""
+    seen = {"u beyond 24 bits": 0, "v saturated": 0, "spikes": 0, "silent": 0}
+
+    for seed in range(300):
+        for layer in fast.run(*random_case(seed)).layers.values():
+            seen["u beyond 24 bits"] += bool((np.abs(layer.u.astype(np.int64)) > 2**23).any())
+            seen["v saturated"] += bool((np.abs(layer.v) == 2**23 - 1).any())
+            seen["spikes"] += bool(layer.spikes.any())
+            seen["silent"] += not layer.spikes.any()
+    assert min(seen.values()) > 20, seen
+
+
+def test_many_samples_cross_batches():
+    """More samples than run at once give what each gives alone."""
+    rng = np.random.default_rng(0)
+    program = _small()
+    x = rng.integers(0, 2, (fast.SAMPLES_AT_ONCE + 3, 5, 2))
+    whole = fast.run(program, {"x": x})
+    last = fast.run(program, {"x": x[-3:]})
+    assert np.array_equal(whole["l"].v[-3:], last["l"].v)
+
+
+def test_states_can_be_left_out():
+    trace = fast.run(_small(), {"x": np.ones((1, 3, 2), int)}, states=False)
+    assert list(trace["l"].recorded) == ["spikes"]
+
+
+def _small():
+    from spikeport.sim.program import Input, Layer, Program, Synapse
+
+    layer = Layer("l", (1,), 1, 4096, 409, 100, 0)
+    return Program((Input("x", (2,)),), (), (layer,), (Synapse("s", "x", "l", [[60, -20]], 1, 1),), ("l",))

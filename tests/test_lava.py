@@ -1,0 +1,129 @@
+"""Lava's own fixed-point models against the definition."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from programs import merged, random_case
+
+from spikeport.hw_targets import lava_rules, lava_run
+from spikeport.sim import reference
+from spikeport.sim.errors import SpikeportError
+from spikeport.sim.program import Input, Layer, Program, Synapse
+from spikeport.sim.trace import compare
+
+PROGRAMS = 60
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("first_seed", [1000, 2000])
+def test_lava_equals_reference_on_random_programs(first_seed):
+    """30 Programs a start, two starts; each Program is a part of its own on Lava."""
+    drawn, seed = [], first_seed
+    while len(drawn) < PROGRAMS // 2:
+        case = random_case(seed, steps=9, samples=2, prefix=f"p{len(drawn)}")
+        seed += 1
+        if not lava_rules.violations(case[0]):  # a register bias that fires early: its refusal is tested below
+            drawn.append(case)
+    program, stimulus = merged(drawn)
+    want = reference.run(program, stimulus)
+    found = compare(want, lava_run.run(program, stimulus))
+    assert found.variables == ("u", "v", "spikes")
+    assert found.mismatches == 0, found.first
+    assert sum(layer.spikes.any() for layer in want.layers.values()) > PROGRAMS // 2
+    assert sum((np.abs(layer.u.astype(np.int64)) > 2**23).any() for layer in want.layers.values()) > 0
+
+
+def _biased(threshold: int, phase: int) -> Program:
+    """Two layers; the second has a register bias of 640 per step."""
+    first = Layer("a", (1,), 1, 4096, 4096, 0, 0)
+    second = Layer("b", (1,), phase, 4096, 0, threshold, 10, bias_exponent=6)
+    synapses = (Synapse("xa", "x", "a", [[1]], 1, 1), Synapse("ab", "a", "b", [[5]], 1, phase - 1))
+    return Program((Input("x", (1,)),), (), (first, second), synapses, ("b",))
+
+
+@pytest.mark.lava
+def test_a_register_bias_that_stays_silent_before_its_phase_is_exact_on_lava():
+    program, stimulus = _biased(30, 3), {"x": np.array([[[0], [1], [0], [0], [0]]])}
+    found = compare(reference.run(program, stimulus), lava_run.run(program, stimulus))
+    assert found.mismatches == 0, found.first
+
+
+def test_a_register_bias_that_would_fire_before_its_phase_is_refused_on_lava():
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(5, 3), {"x": np.zeros((1, 4, 1), int)})
+    assert caught.value.code == "lava-phase"
+    assert caught.value.findings[0].where == "b"
+
+
+def test_a_lava_interpreter_without_lava_is_refused(tmp_path):
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(30, 2), {"x": np.zeros((1, 4, 1), int)}, python=str(tmp_path / "no-python"))
+    assert caught.value.code == "lava-missing"
+
+
+def _interpreter(tmp_path, body: str) -> str:
+    """An interpreter that passes the probe for Lava and then does something else."""
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nif [ "$1" = "-c" ]; then exit 0; fi\n{body}\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_lava_run_that_dies_is_reported_with_its_last_words(tmp_path):
+    python = _interpreter(tmp_path, "echo out of luck >&2; exit 3")
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(30, 2), {"x": np.zeros((1, 4, 1), int)}, python=python)
+    assert caught.value.code == "lava-died"
+    assert "exit status 3" in str(caught.value)
+    assert "out of luck" in str(caught.value)
+
+
+def test_a_lava_run_that_hangs_is_killed_with_its_whole_group(tmp_path):
+    python = _interpreter(tmp_path, f"sleep 300 & echo $! > {tmp_path}/grandchild; wait")
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(30, 2), {"x": np.zeros((1, 4, 1), int)}, python=python, time_limit=1.0)
+    assert caught.value.code == "lava-timeout"
+    assert _gone(int((tmp_path / "grandchild").read_text()))
+
+
+@pytest.mark.lava
+def test_a_real_lava_run_is_stopped_at_its_time_limit_and_leaves_nothing():
+    before = _lava_workers()
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(30, 2), {"x": np.zeros((1, 200_000, 1), int)}, time_limit=4.0)
+    assert caught.value.code == "lava-timeout"
+    assert _lava_workers() <= before
+
+
+def _gone(pid: int) -> bool:
+    for _ in range(50):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return _zombie(pid)
+
+
+def _zombie(pid: int) -> bool:
+    """Dead, and waiting for a parent that does not ask (as in some containers)."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return state.strip().startswith("Z")
+
+
+def _lava_workers() -> set[str]:
+    listed = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
+    lines = [line.split(None, 2) for line in listed.splitlines()]
+    return {pid for pid, state, args in lines if "lava_worker" in args and not state.startswith("Z")}
+
+
+def test_kill_group_survives_a_child_that_is_gone():
+    child = subprocess.Popen(["true"], start_new_session=True)
+    child.wait()
+    lava_run._kill_group(child)
+    assert child.poll() == 0
