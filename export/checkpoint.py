@@ -7,7 +7,9 @@ arguments that returns the module. The factory is code that the user gave by nam
 from __future__ import annotations
 
 import importlib
+import pickletools
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +60,32 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise _unreadable(path, "there is no such file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on pickle protocols; what matters becomes a finding
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types here, none of its own
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if _wants_code(path, str(error)):
             raise refuse(
                 "checkpoint-needs-code",
                 str(path),
-                _first_line(error),
+                _reason(error),
                 "loading it would run code that the file contains",
                 "Save weights only: torch.save(model.state_dict(), path).",
             ) from error
-        raise _unreadable(path, _first_line(error)) from error
+        raise _unreadable(path, _reason(error)) from error
     return _state_dict(path, content)
+
+
+def _wants_code(path: Path, message: str) -> bool:
+    """Whether torch stopped at something that only running code could load: a class, a function, a newer pickle."""
+    if "Unsupported global" in message or "Unsupported class" in message:
+        return True
+    try:
+        return any(
+            code.name in ("GLOBAL", "STACK_GLOBAL", "REDUCE") for code, _, _ in pickletools.genops(path.read_bytes())
+        )
+    except ValueError:
+        return False  # not a pickle at all
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
@@ -82,8 +98,11 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
     return content
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else 'no message'}"
+def _reason(error: Exception) -> str:
+    """The line of torch's long message that says what it met."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("Unsupported", "WeightsUnpickler error: U", "Invalid magic"))]
+    return f"{type(error).__name__}: {(telling or lines or ['no message'])[0][:200]}"
 
 
 def _unreadable(path: Path, what: str) -> SpikeportError:

@@ -61,8 +61,8 @@ def export(model: torch.nn.Module, input_shape: Shape | None = None) -> Exported
     edges: list[tuple[str, str]] = []
     neurons: dict[str, torch.nn.Module] = {}
     last = "input"
-    for index, (path, module) in enumerate(modules):
-        part = RULES[type(module)](_name(path, module, index), module, shape)
+    for path, module in modules:
+        part = RULES[type(module)](_name(path, module), module, shape)
         for name in part.nodes:
             if name not in part.loops:
                 edges.append((last, name))
@@ -117,10 +117,10 @@ def _first_shape(modules: list[tuple[str, torch.nn.Module]]) -> Shape:
     )
 
 
-def _name(path: str, module: torch.nn.Module, index: int) -> str:
-    """The module's own name, or its type and place where it has a number only."""
-    leaf = path.rsplit(".", 1)[-1]
-    return f"{PREFIX.get(type(module), 'layer')}{index}" if leaf.isdigit() else path
+def _name(path: str, module: torch.nn.Module) -> str:
+    """The module's path; where its own part of it is a number only, with its type: `lif0`, `encoder.linear2`."""
+    *parents, leaf = path.split(".")
+    return ".".join([*parents, f"{PREFIX[type(module)]}{leaf}"]) if leaf.isdigit() else path
 
 
 def _time_step(neurons: dict[str, torch.nn.Module]) -> float | None:

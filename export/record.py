@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def record(
     finally:
         model.train(training)
     layers = {name: np.concatenate(parts) for name, parts in kept.items()}
-    return Recording(layers, _settings(parameter), _roundoff(parameter))
+    return Recording(layers, _settings(parameter), _roundoff(parameter, neurons.values()))
 
 
 def _run(
@@ -98,5 +98,10 @@ def _tf32(parameter: torch.Tensor) -> bool:
     return parameter.is_cuda and torch.get_float32_matmul_precision() != "highest"
 
 
-def _roundoff(parameter: torch.Tensor) -> float:
-    return 2.0**-11 if _tf32(parameter) else float(torch.finfo(parameter.dtype).eps) / 2
+def _roundoff(parameter: torch.Tensor, neurons: Iterable[torch.nn.Module]) -> float:
+    """The coarsest rounding in a step: of the weights' type, or of the neurons' parameters, which keep a type of their
+    own.
+    """
+    own = (value for module in neurons for value in getattr(module, "p", ()) if isinstance(value, torch.Tensor))
+    types = {tensor.dtype for tensor in (parameter, *own) if tensor.is_floating_point()}
+    return max([float(torch.finfo(t).eps) / 2 for t in types] + ([2.0**-11] if _tf32(parameter) else []))

@@ -19,6 +19,7 @@ from spikeport.pipeline.models import Model
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.parity import Parity
 from spikeport.pipeline.quantize import Quantized
+from spikeport.pipeline.rows import text
 from spikeport.sim.program import Program
 from spikeport.sim.trace import Trace
 
@@ -120,6 +121,9 @@ class Result:
                 **self.about,
             }
         )
+
+    def __str__(self) -> str:
+        return "\n".join([*text(self.report.data), str(self.verdict)])
 
     def _repr_html_(self) -> str:
         from spikeport.pipeline.report import table

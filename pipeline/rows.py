@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-LAYER_HEADINGS = ("layer", "neurons", "rate", "spike F1", "F1 ±2", "rate error", "v error", "headroom", "overflow")
+LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v error", "headroom", "overflow")
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -24,6 +24,11 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("first divergence", _divergence(data["fidelity"])),
         ("largest loss", _weakest(data["fidelity"])),
     ]
+
+
+def text(data: dict[str, Any]) -> list[str]:
+    """The headline as lines."""
+    return [f"{what:<18}  {found}" for what, found in headline(data)]
 
 
 def _score(fidelity: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from spikeport.pipeline.result import Result
-from spikeport.pipeline.rows import LAYER_HEADINGS, headline, layer_rows
+from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text
 from spikeport.sim.errors import Finding
 
-out = Console(highlight=False, soft_wrap=True)
+PIPED_WIDTH = 160
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Watch = Callable[[str], Callable[[int, int], None]]
@@ -43,8 +45,8 @@ def findings(found: Sequence[Finding], in_json: bool, to: Console = err) -> None
     for finding in found:
         to.print(f"[bold]{finding.code}[/bold]  ", end="")
         to.print(finding.where, style="cyan", markup=False)
-        for label, text in (("what", finding.what), ("why", finding.why), ("fix", finding.how)):
-            to.print(f"  {label:4}  {text}", markup=False)
+        for label, said in (("what", finding.what), ("why", finding.why), ("fix", finding.how)):
+            to.print(f"  {label:4}  {said}", markup=False)
 
 
 def as_json(data: Any) -> None:
@@ -58,8 +60,8 @@ def result(found: Result, in_json: bool, where: str | None) -> None:
     if in_json:
         as_json(data)
         return
-    for what, text in headline(data):
-        out.print(f"{what:<19} {text}", markup=False)
+    for line in text(data):
+        out.print(line, markup=False)
     out.print(table(LAYER_HEADINGS, layer_rows(data)))
     if where:
         out.print(f"bundle in {where}", markup=False)

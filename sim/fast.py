@@ -23,23 +23,21 @@ SAMPLES_AT_ONCE = 256
 
 
 class _Dense:
-    """A synapse matrix, split by delay, as the kernel wants it."""
+    """A synapse matrix, split by lag, as the kernel wants it."""
 
     def __init__(self, program: Program, synapse: Synapse) -> None:
         self.source, self.exponent = synapse.source, synapse.exponent
         lags = program.lag(synapse)
         self.parts = [
-            (int(lag), np.flatnonzero(lags == lag), np.ascontiguousarray(synapse.weights[:, lags == lag].T))
-            for lag in np.unique(lags)
+            (int(lag), lags == lag, np.ascontiguousarray(synapse.weights[:, lags == lag].T)) for lag in np.unique(lags)
         ]
 
     def add(self, spikes: dict[str, NDArray[Any]], t: int, total: NDArray[np.int32]) -> None:
         """Add what arrives in model step t, from spikes [step, sample, axon]."""
         for lag, axons, weights in self.parts:
             if t >= lag:
-                kernels.add_events(
-                    spikes[self.source][t - lag][:, axons].astype(np.int32), weights, self.exponent, total
-                )
+                now = spikes[self.source][t - lag]
+                kernels.add_events(now if axons.all() else now[:, axons], weights, self.exponent, total)
 
 
 class _Lif:

@@ -19,8 +19,8 @@ Array = NDArray[Any]
 def add_events(spikes: Array, weights: Array, exponent: int, total: Array) -> None:
     """total[sample, target] += floor(sum_j weights[j, target] * spikes[sample, j] * 2**exponent), wrapped to int32.
 
-    `spikes` int32 [sample, source], `weights` int8 [source, target] (transposed, so that an event adds a row), `total`
-    int32 [sample, target]. Event-driven: a source without a spike costs one comparison.
+    `spikes` integers [sample, source], `weights` int8 [source, target] (transposed, so that an event adds a row),
+    `total` int32 [sample, target]. Event-driven: a source without a spike costs one comparison.
     """
     samples, sources = spikes.shape
     targets = weights.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import random_case
+from programs import edge_case, random_case
 
 from spikeport.sim import fast, reference
 from spikeport.sim.trace import compare
@@ -19,6 +19,11 @@ def test_fast_equals_reference_in_every_bit(seed):
     program, stimulus = random_case(seed)
     found = compare(reference.run(program, stimulus), fast.run(program, stimulus))
     assert found.variables == ("u", "v", "spikes")
+    assert found.mismatches == 0, found.first
+
+
+def test_fast_equals_reference_at_every_edge():
+    found = compare(reference.run(*edge_case()), fast.run(*edge_case()))
     assert found.mismatches == 0, found.first
 
 

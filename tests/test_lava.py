@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from programs import merged, random_case
+from programs import edge_case, merged, random_case
 
 from spikeport.hw_targets import lava_rules, lava_run
 from spikeport.sim import reference
@@ -36,6 +36,12 @@ def test_lava_equals_reference_on_random_programs(first_seed):
     assert found.mismatches == 0, found.first
     assert sum(layer.spikes.any() for layer in want.layers.values()) > PROGRAMS // 2
     assert sum((np.abs(layer.u.astype(np.int64)) > 2**23).any() for layer in want.layers.values()) > 0
+
+
+@pytest.mark.lava
+def test_lava_equals_reference_at_every_edge():
+    found = compare(reference.run(*edge_case()), lava_run.run(*edge_case()))
+    assert found.mismatches == 0, found.first
 
 
 def _biased(threshold: int, phase: int) -> Program:

@@ -25,10 +25,8 @@ def spikes(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (rng.random((len(pixels), STEPS, 64)) < 0.5 * pixels[:, None]).astype(np.uint8)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", type=Path, required=True, metavar="FOLDER")
-    folder = parser.parse_args().o
+def write(folder: Path) -> None:
+    """The two data files."""
     folder.mkdir(parents=True, exist_ok=True)
     x, x_held, y, y_held = split()
     np.savez_compressed(folder / "heldout.npz", x=spikes(x_held, np.random.default_rng(1)), y=y_held, dt=DT)
@@ -36,4 +34,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", type=Path, required=True, metavar="FOLDER")
+    write(parser.parse_args().o)

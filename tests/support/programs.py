@@ -13,7 +13,7 @@ THRESHOLDS = [0, 1, 40, 5000, 131071]
 def random_case(
     seed: int, steps: int | None = None, samples: int | None = None, prefix: str = ""
 ) -> tuple[Program, dict[str, np.ndarray]]:
-    """(Program, stimulus) of 1 to 4 layers with recurrence, skips, delays, biases and resets; the same for the same seed."""
+    """(Program, stimulus) of 1 to 4 layers with recurrence, skips, delays, biases and resets; one seed, one case."""
     rng = np.random.default_rng(seed)
     wire = Wire(int(rng.choice([1, 1, 2, 8, 22])))
     inputs = (Input(f"{prefix}x", (int(rng.integers(1, 6)),), wire),)
@@ -65,6 +65,35 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
         bias_exponent=int(rng.integers(0, 8)) if biased else 0,
         reset_period=int(rng.choice([0, 0, 1, 3])),
     )
+
+
+EDGES = [2**17 - 1, 2**17, 2**17 + 1, 2**18, 2**20, 2**21 - 1, 40, 41, 39, 1, 0]
+"""Inputs which, aligned by 6 bits, meet the edge of u (2**23), of v (2**23 - 1), of int32, and thresholds exactly."""
+
+
+def edge_case(prefix: str = "") -> tuple[Program, dict[str, np.ndarray]]:
+    """One axon and weight 1 into neurons of every pair of decays; each sample brings one edge value, in every step or
+    once.
+    """
+    pairs = [(du, dv) for du in DECAYS for dv in DECAYS]
+    layer = Layer(
+        f"{prefix}l",
+        (2 * len(pairs),),
+        1,
+        decay_u=[du for du, _ in pairs] * 2,
+        decay_v=[dv for _, dv in pairs] * 2,
+        threshold=[40] * len(pairs) + [131071] * len(pairs),
+        bias=0,
+    )
+    weights = np.ones((layer.size, 1), int)
+    synapse = Synapse(f"{prefix}s", f"{prefix}x", layer.name, weights, 0, 1)
+    deep = Synapse(f"{prefix}deep", f"{prefix}x", layer.name, 127 * weights, 8, 9)
+    values = np.array([sign * edge for edge in EDGES for sign in (1, -1)])
+    x = np.zeros((2 * len(values), 12, 1), int)
+    x[: len(values), 0, 0] = values
+    x[len(values) :, :, 0] = values[:, None]
+    program = Program((Input(f"{prefix}x", (1,), Wire(22)),), (), (layer,), (synapse, deep), (layer.name,))
+    return program, {f"{prefix}x": x}
 
 
 def merged(cases: list[tuple[Program, dict]]) -> tuple[Program, dict]:

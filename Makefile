@@ -1,0 +1,38 @@
+# Each target sets up what it needs by itself. See CONTRIBUTING.md.
+.PHONY: help demo conformance test test-310 test-light lint bench clean
+
+help: ## what there is
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: ## the main job on the trained digits network: port, run on three engines, verdict (out/demo/)
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/demo.py
+
+conformance: ## real models and recordings of others, a Loihi 2 chip's among them (needs ../shared/real)
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/conformance.py
+
+test: ## every test
+	@.ci/setup product lava
+	@.venv/bin/python -m pytest -q
+
+test-310: ## the core, with Lava in the same Python 3.10 environment, without torch
+	@.ci/setup python310
+	@.venv-310/bin/python -m pytest -q
+
+test-light: ## spikeport as installed from a wheel, with neither torch nor Lava
+	@.ci/setup light
+	@sh tests/light.sh .venv-light
+
+lint: ## ruff, mypy
+	@.ci/setup lint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: ## how fast the engines are, in one interleaved run
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/bench.py
+
+clean: ## remove environments and outputs
+	rm -rf .venv .venv-lava .venv-310 .venv-light out build

@@ -1,0 +1,91 @@
+"""`make conformance`: models and recordings made by others, and what must come out (see ../shared/real/INDEX.md)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rows import Row, finish
+
+from spikeport.export import nir_file
+from spikeport.hw_targets import lava_run
+from spikeport.pipeline import calibrate, network, quantize
+from spikeport.pipeline.decode import answers
+from spikeport.pipeline.lower import lower
+from spikeport.pipeline.spike_match import f1
+from spikeport.sim import fast, reference
+from spikeport.sim.program import Input, Layer, Program, Synapse
+from spikeport.sim.trace import compare
+
+REAL = Path(os.environ.get("SPIKEPORT_REAL", Path(__file__).parents[2] / "shared" / "real"))
+ENGINES: dict[str, Any] = {"reference": reference.run, "fast": fast.run, "lava": lava_run.run}
+
+
+def equal(what: str, want: object, got: object) -> Row:
+    return Row(what, str(want), str(got), want == got)
+
+
+def lif_rows() -> list[Row]:
+    """The published 01_lif network: float, Lava's CPU, and a Loihi 2 chip."""
+    recorded = np.loadtxt(REAL / "nir_lif" / "lif_norse.csv", delimiter=",")
+    net = lower(nir_file.read(REAL / "nir_lif" / "lif_norse.nir"), 1e-4)
+    floats = network.run(net, {"input": recorded[:, 0].reshape(1, -1, 1)})["1"].spikes
+    rows = [equal("01_lif, float: spikes", [460, 510, 710, 760], np.flatnonzero(floats).tolist())]
+    layer = Layer("lif", (1,), 1, decay_u=4096, decay_v=163, threshold=25, bias=0)
+    program = Program((Input("x", (1,)),), (), (layer,), (Synapse("fc", "x", "lif", [[5]], 1, 1),), ("lif",))
+    cpu, chip = (
+        np.loadtxt(REAL / "nir_lif" / f"lif_lava_{name}_fixed.csv", delimiter=",") for name in ("cpu", "loihi")
+    )
+    for name, run in ENGINES.items():
+        trace = run(program, {"x": recorded[:, :1].astype(int)[None]})["lif"]
+        spikes, v = (trace.in_chip_time(variable)[0, :, 0] for variable in ("spikes", "v"))
+        same = int(((cpu[:, 1] == v) & (cpu[:, 2] == spikes)).sum())
+        rows.append(equal(f"01_lif, {name} = Lava CPU recording: v and spikes", "1000 of 1000", f"{same} of 1000"))
+        rows.append(
+            equal(f"01_lif, {name} = Loihi 2 chip: spikes", [461, 511, 711, 761], np.flatnonzero(spikes).tolist())
+        )
+        agree = chip[:, 1] == v
+        rows.append(equal(f"01_lif, {name} = Loihi 2 chip: v", "996 of 1000", f"{int(agree.sum())} of 1000"))
+        rest = (sorted(set(chip[~agree, 1].astype(int).tolist())), bool(np.array_equal(~agree, spikes == 1)))
+        rows.append(equal(f"01_lif, {name}: the others read 128, in spike steps", ([128], True), rest))
+    return rows
+
+
+def braille_rows() -> list[Row]:
+    """The trained Braille network on its recorded input and seven time-shuffled copies."""
+    x = np.load(REAL / "nir_rnn" / "braille_sample0_input_256x12_uint8.npy")
+    rng = np.random.default_rng(0)
+    stimulus = {"input": np.stack([x, *(x[rng.permutation(len(x))] for _ in range(7))])}
+    net = lower(nir_file.read(REAL / "nir_rnn" / "braille_noDelay_bias_zero.nir"), 1e-4)
+    floats = network.run(net, stimulus)
+    recorded = np.load(REAL / "nir_rnn" / "snntorch_activity_noDelay_bias_zero.npy")
+    same = int((floats["lif1.lif"].spikes[0] == recorded).sum())
+    rows = [equal("Braille, float = recorded hidden spikes", "9728 of 9728", f"{same} of 9728")]
+    quantized = quantize.quantize(net, calibrate.calibrate(net, stimulus))
+    integers = calibrate.encode(net, quantized.inputs, stimulus)
+    want = reference.run(quantized.program, integers)
+    for name in ("fast", "lava"):
+        found = compare(want, ENGINES[name](quantized.program, integers))
+        rows.append(equal(f"Braille, {name} = reference: mismatches of {found.compared}", 0, found.mismatches))
+    output = want["lif2"]
+    rows.append(equal("Braille, integers: class", 1, int(answers("count", output.spikes, output.v)[0])))
+    hidden = floats["lif1.lif"].spikes[:1], want["lif1.lif"].spikes[:1]
+    for tolerance in (0, 2):
+        score = f1(*hidden, tolerance)
+        rows.append(
+            Row(f"Braille, integers: hidden spike F1 within {tolerance} steps", "reported", f"{score:.4f}", True)
+        )
+    return rows
+
+
+def main() -> int:
+    if not REAL.is_dir():
+        print(f"skipped: {REAL} is not here")
+        return 0
+    return finish("conformance", lif_rows() + braille_rows())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,73 @@
+"""Small NIR graphs for tests."""
+
+from __future__ import annotations
+
+import itertools
+
+import nir
+import numpy as np
+
+DT = 1e-3
+
+
+def lif(n: int = 4, **changes):
+    values = {"tau": 10e-3, "r": 5.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | changes
+    return nir.LIF(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
+
+
+def cuba(n: int = 4, **changes):
+    values = {
+        "tau_syn": 5e-3,
+        "tau_mem": 10e-3,
+        "r": 1.0,
+        "v_leak": 0.0,
+        "v_threshold": 1.0,
+        "v_reset": 0.0,
+        "w_in": 5.0,
+    }
+    values |= changes
+    return nir.CubaLIF(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
+
+
+def leaky(n: int = 4, **changes):
+    values = {"tau": 10e-3, "r": 1.0, "v_leak": 0.0} | changes
+    return nir.LI(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
+
+
+def cuba_leaky(n: int = 4, **changes):
+    values = {"tau_syn": 5e-3, "tau_mem": 10e-3, "r": 1.0, "v_leak": 0.0, "w_in": 5.0} | changes
+    return nir.CubaLI(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
+
+
+def integrate(n: int = 4, **changes):
+    values = {"r": 1.0, "v_threshold": 1.0, "v_reset": 0.0} | changes
+    return nir.IF(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
+
+
+def weights(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
+    return scale * np.random.default_rng(seed).normal(size=(rows, columns))
+
+
+def affine(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
+    return nir.Affine(weight=weights(rows, columns, seed, scale), bias=0.1 * weights(rows, 1, seed + 1)[:, 0])
+
+
+def linear(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
+    return nir.Linear(weight=weights(rows, columns, seed, scale))
+
+
+def port(size: int, which):
+    return which({"input" if which is nir.Input else "output": np.array([size])})
+
+
+def chain(*nodes, inputs: int = 3, outputs: int = 4, extra=(), more=None):
+    """input -> n0 -> n1 ... -> output, with more edges and nodes where given; shapes are not checked by nir."""
+    named = {f"n{i}": node for i, node in enumerate(nodes)}
+    path = ["input", *named, "output"]
+    edges = [*itertools.pairwise(path), *extra]
+    ends = {"input": nir.Input({"input": np.array([inputs])}), "output": nir.Output({"output": np.array([outputs])})}
+    return nir.NIRGraph(ends | named | (more or {}), edges, type_check=False)
+
+
+def spikes(samples: int = 20, steps: int = 15, inputs: int = 3, seed: int = 0):
+    return (np.random.default_rng(seed).random((samples, steps, inputs)) < 0.4).astype(np.uint8)

@@ -1,0 +1,158 @@
+"""What the figures are made of: matching spikes, intervals, answers, first differences."""
+
+from __future__ import annotations
+
+import itertools
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeport.pipeline.decode import answers, choose
+from spikeport.pipeline.interval import disagreement, paired_loss
+from spikeport.pipeline.spike_match import f1, matched
+from spikeport.sim.errors import SpikeportError
+from spikeport.sim.trace import LayerTrace, Trace, compare
+
+trains = st.lists(st.booleans(), min_size=1, max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(trains, trains, st.integers(0, 3))
+def test_matching_is_the_largest_there_is(a, b, tolerance):
+    """Against a maximum bipartite matching by a graph library."""
+    steps = max(len(a), len(b))
+    one, other = (np.array(train + [False] * (steps - len(train)), int) for train in (a, b))
+    graph = nx.Graph()
+    left = [("a", int(i)) for i in np.flatnonzero(one)]
+    graph.add_nodes_from(left)
+    graph.add_edges_from(
+        (("a", int(i)), ("b", int(j)))
+        for i, j in itertools.product(np.flatnonzero(one), np.flatnonzero(other))
+        if abs(int(i) - int(j)) <= tolerance
+    )
+    best = len(nx.bipartite.hopcroft_karp_matching(graph, left)) // 2
+    assert matched(one[None, :, None], other[None, :, None], tolerance) == best
+
+
+def test_f1_is_per_neuron_and_sample():
+    a = np.zeros((2, 5, 2), int)
+    b = np.zeros_like(a)
+    a[0, 1, 0] = b[1, 1, 0] = 1  # another sample is no match
+    assert f1(a, b, 4) == 0.0
+    b[0, 3, 0] = 1
+    assert f1(a, b, 2) == pytest.approx(2 / 3)
+    assert f1(a, b, 1) == 0.0
+    assert f1(np.zeros_like(a), np.zeros_like(a), 2) is None
+
+
+def test_silence_scores_nothing():
+    a = (np.random.default_rng(0).random((1, 100, 10)) < 0.01).astype(int)
+    assert f1(a, np.zeros_like(a), 2) == 0.0
+
+
+def test_paired_loss_reproduces_newcombe():
+    """Newcombe 1998, table II case (e, f, g, h) = (36, 12, 2, 0): 0.2, two-sided 95 % limits 0.0569 and 0.3404 by
+    method 10.
+    """
+    from unittest import mock
+
+    from scipy.stats import binomtest
+
+    before = np.array([1] * 36 + [1] * 12 + [0] * 2, bool)
+    after = np.array([1] * 36 + [0] * 12 + [1] * 2, bool)
+    wide = type("Wide", (), {})
+
+    def at_95(k, n):
+        found = wide()
+        found.proportion_ci = lambda level, method: binomtest(k, n).proportion_ci(0.95, method)
+        return found
+
+    with mock.patch("spikeport.pipeline.interval.binomtest", at_95):
+        loss = paired_loss(before, after)
+    assert loss.value == pytest.approx(0.2)
+    assert (loss.low, loss.high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
+
+
+def test_paired_loss_is_unsure_about_few_samples_and_sure_about_many():
+    for n, most in ((10, 0.3), (1000, 0.004)):
+        right = np.ones(n, bool)
+        loss = paired_loss(right, right)
+        assert loss.value == 0
+        assert 0 < loss.high < most
+    assert paired_loss(np.ones(360, bool), np.arange(360) >= 36).low > 0.07
+
+
+def test_paired_loss_covers_the_truth():
+    """Simulated: the one-sided 95 % bound is below the true loss in about 5 % of repetitions, not much more."""
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(600):
+        before = rng.random(200) < 0.95
+        after = np.where(rng.random(200) < 0.03, ~before, before)
+        truth = 0.03 * 0.95 - 0.03 * 0.05
+        missed += paired_loss(before, after).high < truth
+    assert missed / 600 < 0.08
+
+
+def test_disagreement_is_exact():
+    loss = disagreement(np.ones(100, bool))
+    assert (loss.value, loss.low) == (0, 0)
+    assert loss.high == pytest.approx(1 - 0.05 ** (1 / 100))
+
+
+def test_answers():
+    spikes = np.array([[[1, 0, 1], [0, 0, 1]], [[1, 1, 0], [0, 0, 0]]])
+    v = np.array([[[0, 9, 0], [1, 0, 2]], [[5, 5, 0], [0, 0, 0]]])
+    assert answers("count", spikes, v).tolist() == [2, 0]  # a tie goes to the lower index
+    assert answers("last", spikes, v).tolist() == [2, 0]
+    assert answers("sum-v", spikes, v).tolist() == [1, 0]
+
+
+def test_decoders_must_fit_the_output():
+    assert (choose(None, True), choose(None, False)) == ("count", "sum-v")
+    for decode, spiking in (("count", False), ("best", True)):
+        with pytest.raises(SpikeportError):
+            choose(decode, spiking)
+
+
+def _trace(engine, phases=(1, 2)):
+    shape = (2, 4, 3)
+    layers = {
+        f"l{p}": LayerTrace(p, np.zeros(shape, np.uint8), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
+        for p in phases
+    }
+    return Trace("p", engine, layers)
+
+
+def test_the_first_difference_is_the_earliest_in_chip_time():
+    want, got = _trace("reference"), _trace("other")
+    got["l2"].spikes[0, 1, 2] = 1  # chip step 3
+    got["l1"].v[1, 3, 0] = 7  # chip step 4
+    got["l2"].u[1, 1, 0] = 5  # chip step 3, a later sample
+    found = compare(want, got)
+    assert found.mismatches == 3
+    assert found.compared == 2 * 2 * 4 * 3 * 3
+    first = found.first
+    assert (first.engine, first.layer, first.step, first.sample, first.neuron, first.variable) == (
+        "other",
+        "l2",
+        1,
+        0,
+        2,
+        "spikes",
+    )
+    assert (first.want, first.got) == (0, 1)
+
+
+def test_traces_of_other_programs_are_not_compared():
+    with pytest.raises(SpikeportError):
+        compare(_trace("a"), _trace("b", (1,)))
+
+
+def test_chip_time_shows_a_layer_late():
+    layer = _trace("a")["l2"]
+    layer.spikes[0, 0, 0] = 1
+    assert layer.in_chip_time("spikes")[0, :, 0].tolist() == [0, 0, 1, 0]

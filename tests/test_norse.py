@@ -1,0 +1,217 @@
+"""Norse modules as NIR: the exported graph behaves as the module does, on every kind of cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+norse = pytest.importorskip("norse.torch")
+
+from norse.torch.functional.reset import reset_subtract  # noqa: E402
+from norse.torch.module.leaky_integrator_box import LIBoxCell  # noqa: E402
+
+from spikeport.export import nir_file  # noqa: E402
+from spikeport.export import norse as norse_export  # noqa: E402
+from spikeport.export.record import record  # noqa: E402
+from spikeport.pipeline import equivalence, network  # noqa: E402
+from spikeport.pipeline.lower import lower  # noqa: E402
+from spikeport.sim.errors import SpikeportError  # noqa: E402
+
+DT = 1e-3
+
+
+def lif_parameters(**changes):
+    values = {"tau_syn_inv": 230.0, "tau_mem_inv": 110.0, "v_leak": 0.0, "v_th": 0.4, "v_reset": 0.0} | changes
+    return norse.LIFParameters(**{key: torch.as_tensor(value) for key, value in values.items()})
+
+
+def box_parameters(**changes):
+    values = {"tau_mem_inv": 110.0, "v_leak": 0.0, "v_th": 0.3, "v_reset": 0.0} | changes
+    extra = {"reset_method": values.pop("reset_method")} if "reset_method" in values else {}
+    return norse.LIFBoxParameters(**{key: torch.as_tensor(value) for key, value in values.items()}, **extra)
+
+
+def shifted():
+    """All voltages moved by -2: the same neuron in other coordinates."""
+    return lif_parameters(v_leak=-2.0, v_reset=-2.0, v_th=-1.6)
+
+
+MODELS = {
+    "LIFCell": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.LIFCell(p=lif_parameters(), dt=DT)),
+    "LIFCell, per neuron": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20),
+        norse.LIFCell(
+            p=lif_parameters(v_th=torch.linspace(0.2, 0.6, 20), tau_mem_inv=torch.linspace(50, 900, 20)), dt=DT
+        ),
+    ),
+    "LIFCell, shifted": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.LIFCell(p=shifted(), dt=DT)),
+    "LIFBoxCell": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.LIFBoxCell(p=box_parameters(), dt=DT)),
+    "LIFRecurrentCell": lambda: norse.SequentialState(norse.LIFRecurrentCell(6, 20, p=lif_parameters(), dt=DT)),
+    "LIFRecurrentCell, autapses": lambda: norse.SequentialState(
+        norse.LIFRecurrentCell(6, 20, p=lif_parameters(), autapses=True, dt=DT)
+    ),
+    "IAFCell": lambda: norse.SequentialState(torch.nn.Linear(6, 20, bias=False), norse.IAFCell()),
+    "deep, read-outs": lambda: norse.SequentialState(
+        norse.LIFRecurrentCell(6, 15, p=lif_parameters(), dt=DT),
+        torch.nn.Linear(15, 20),
+        torch.nn.Dropout(0.5),
+        norse.LIFBoxCell(p=box_parameters(), dt=DT),
+        norse.SequentialState(torch.nn.Linear(20, 4), norse.LICell(dt=DT)),
+    ),
+    "LIBoxCell": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20), norse.LIFBoxCell(p=box_parameters(), dt=DT), torch.nn.Linear(20, 3), LIBoxCell(dt=DT)
+    ),
+    "LILinearCell": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20), norse.LIFCell(p=lif_parameters(), dt=DT), norse.LILinearCell(20, 3, dt=DT)
+    ),
+    "in time": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20),
+        norse.LIF(p=lif_parameters(), dt=DT),
+        norse.LIFRecurrent(20, 10, p=lif_parameters(), dt=DT),
+        torch.nn.Linear(10, 3),
+        norse.LI(dt=DT),
+    ),
+    "IAF in time": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.IAF()),
+}
+
+
+def build(name, gain=3.0):
+    """The model with weights large enough that every layer spikes."""
+    torch.manual_seed(1)
+    model = MODELS[name]()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if "weight" in key:
+                parameter.mul_(gain)
+    return model
+
+
+def spikes(samples=12, steps=40, seed=0):
+    return (np.random.default_rng(seed).random((samples, steps, 6)) < 0.4).astype(np.uint8)
+
+
+def net_layers(exported):
+    """The layers that spike."""
+    return [name for name in exported.neurons if hasattr(exported.graph.nodes[name], "v_threshold")]
+
+
+def judged(model, x, exported=None):
+    exported = exported or norse_export.export(model, (6,))
+    recording = record(model, exported.neurons, x)
+    net = lower(exported.graph, exported.dt or DT)
+    return equivalence.judge(net, {"input": x}, recording.layers, recording.settings, recording.roundoff), recording
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_exported_graph_is_the_model(name, tmp_path):
+    model = build(name)
+    exported = norse_export.export(model, (6,))
+    nir_file.write(exported.graph, tmp_path / "m.nir")  # what counts is what can be read back
+    read = norse_export.Exported(nir_file.read(tmp_path / "m.nir"), exported.neurons, exported.dt)
+    found, recording = judged(model, spikes(), read)
+    assert found.equal, found.errors[:1]
+    assert len(found.near_ties) <= 2
+    for layer in net_layers(exported):
+        assert 0.005 < recording.layers[layer].mean() < 0.9, layer
+    assert nir_file.metadata(read.graph, "dt") == exported.dt
+
+
+@pytest.mark.parametrize(("kind", "roundoff"), [(torch.float32, 2.0**-24), (torch.float64, 2.0**-53)])
+def test_double_precision_counts_only_if_the_neurons_have_it_too(kind, roundoff):
+    p = norse.LIFParameters(*(v.to(kind) if isinstance(v, torch.Tensor) else v for v in lif_parameters()))
+    model = norse.SequentialState(torch.nn.Linear(6, 20), norse.LIFCell(p=p, dt=DT)).double()
+    with torch.no_grad():
+        model[0].weight.mul_(3)
+    found, recording = judged(model, spikes())
+    assert recording.roundoff == roundoff
+    assert found.equal
+    assert found.near_ties == ()
+    assert recording.layers["lif1"].mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("field", "factor"), [("tau_mem", 1.01), ("tau_syn", 1.01), ("v_threshold", 1.001), ("w_in", 1.001), ("r", 0.999)]
+)
+def test_a_graph_that_is_not_the_model_is_found(field, factor):
+    """What Norse's own exporter gets wrong (tau times dt, w_in) and much less than that."""
+    model = build("LIFRecurrentCell")
+    exported = norse_export.export(model, (6,))
+    node = exported.graph.nodes["lif0"]
+    setattr(node, field, getattr(node, field) * factor)
+    found, _ = judged(model, spikes(40), exported)
+    assert not found.equal
+    with pytest.raises(SpikeportError) as caught:
+        equivalence.require_equal(found)
+    assert caught.value.code == "model-behaves-otherwise"
+    assert "lif0" in caught.value.findings[0].where
+
+
+def test_a_recording_with_nan_is_not_equal():
+    model = build("deep, read-outs")
+    exported = norse_export.export(model, (6,))
+    recording = record(model, exported.neurons, spikes())
+    recording.layers["4.li1"][3, 5, 1] = np.nan
+    net = lower(exported.graph, exported.dt)
+    found = equivalence.judge(net, {"input": spikes()}, recording.layers, recording.settings, recording.roundoff)
+    assert [(p.layer, p.sample, p.step) for p in found.errors] == [("4.li1", 3, 5)]
+
+
+def test_a_near_tie_is_not_an_error_and_what_follows_is_its_consequence():
+    """The threshold is what float32 adds up to, exactly: no spike there, but one in float64, whose sum is larger."""
+    weight, steps = np.float32(0.7), 2
+    while float(weight) * steps <= float(np.cumsum(np.full(steps, weight))[-1]):
+        steps += 1
+    threshold = torch.as_tensor(np.cumsum(np.full(steps, weight))[-1])
+    model = norse.SequentialState(torch.nn.Linear(1, 1, bias=False), norse.IAFCell(norse.IAFParameters(v_th=threshold)))
+    with torch.no_grad():
+        model[0].weight.fill_(float(weight))
+    x = np.ones((1, 10 * steps, 1), np.uint8)
+    exported = norse_export.export(model, (1,))
+    recording = record(model, exported.neurons, x)
+    net = lower(exported.graph, None)
+    found = equivalence.judge(net, {"input": x}, recording.layers, recording.settings, recording.roundoff)
+    want = network.run(net, {"input": x})["if1"].spikes
+    assert int((want != recording.layers["if1"]).sum()) > 2
+    assert found.equal
+    assert [(p.layer, p.step) for p in found.near_ties] == [("if1", steps - 1)]
+    assert 0 < found.near_ties[0].distance <= found.near_ties[0].bound < 1e-5
+
+
+REFUSED = {
+    "module-unsupported": lambda: norse.SequentialState(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Tanh()),
+    "reset-unsupported": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(reset_method=reset_subtract), dt=DT)
+    ),
+    "data-dt-disagrees": lambda: norse.SequentialState(norse.LIFCell(dt=1e-3), norse.LIFCell(dt=1e-4)),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_what_has_no_nir_form_is_refused(code):
+    with pytest.raises(SpikeportError) as caught:
+        norse_export.export(REFUSED[code](), (6,))
+    assert caught.value.code == code
+
+
+def test_every_unsupported_module_is_named():
+    with pytest.raises(SpikeportError) as caught:
+        norse_export.export(REFUSED["module-unsupported"](), (6,))
+    assert [finding.where for finding in caught.value.findings] == ["module '1'", "module '2'"]
+
+
+def test_a_start_other_than_the_reset_is_refused_when_lowered():
+    model = norse.SequentialState(torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(v_leak=0.1), dt=DT))
+    exported = norse_export.export(model)
+    with pytest.raises(SpikeportError) as caught:
+        lower(exported.graph, exported.dt)
+    assert caught.value.code == "reset-unsupported"
+
+
+def test_a_shape_that_no_module_tells_is_asked_for():
+    with pytest.raises(SpikeportError) as caught:
+        norse_export.export(norse.SequentialState(norse.LIFCell(dt=DT)))
+    assert caught.value.code == "data-shape"
+    assert norse_export.export(norse.SequentialState(norse.LIFCell(dt=DT)), (6,)).graph.nodes["lif0"].tau_mem.shape == (
+        6,
+    )
