@@ -26,6 +26,10 @@ PARITY_SAMPLES = 20
 MAX_LOSS = 0.02
 
 
+NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed"})
+"""What keeps `check` from looking at the model at all: errors of the call, not findings about the model."""
+
+
 def _silent(stage: str) -> Callable[[int, int], None]:
     return lambda done, all_: None
 
@@ -123,6 +127,8 @@ def check(model: Any, *, factory: str | None = None, dt: float | None = None) ->
         opened = open_model(model, factory)
         step = time_step(opened, None, dt)
     except SpikeportError as error:
+        if error.code in NOT_THE_MODEL:
+            raise
         return list(error.findings)
     return [finding for finding in findings(opened.graph, step) if step is not None or finding.code != "dt-missing"]
 
