@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin="$environment/bin"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export SPIKEPORT_LAVA_PYTHON="$work/none" # there is a .venv-lava beside this environment
 cd "$work" # away from the sources: what is imported is what was installed
 
 size=$(du -sm "$environment" | cut -f1)
@@ -36,6 +37,6 @@ expect 2 "dependency-missing" "$bin/spikeport" check model.pt --model a:b
 expect 2 "lava-missing" "$bin/spikeport" port good.nir --data data.npz -o out
 expect 0 "PASSED" "$bin/spikeport" port good.nir --data data.npz -o out --engines fast,reference --max-loss 0.2
 expect 0 "0 mismatches" "$bin/spikeport" verify out --data data.npz --engines fast,reference
-expect 1 "missing" "$bin/spikeport" doctor
+expect 1 "missing" "$bin/spikeport" doctor --json
 grep -q "<title>spikeport" out/report.html
 echo "light: 8 passed, 0 failed"
