@@ -6,6 +6,7 @@ Samples run as side-by-side copies (block-diagonal weights, one start), because 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse
+from spikeport.sim.synapses import AnySynapse
 
 
 class Graph:
@@ -32,7 +34,7 @@ class Graph:
         self.processes |= {axon.name: self._always_on(axon) for axon in program.always_on}
         self.processes |= {layer.name: NEURONS[layer.operation](self, layer) for layer in program.layers}
         for synapse in program.synapses:
-            SYNAPSES[synapse.operation](self, synapse)
+            self.connect(synapse)
 
     def starts(self) -> list[Any]:
         """One layer's process per connected part: Lava runs only what is connected to the process it is started on."""
@@ -90,7 +92,7 @@ class Graph:
             files[name] = str(path)
         return files
 
-    def dense(self, synapse: Synapse) -> None:
+    def connect(self, synapse: AnySynapse) -> None:
         """A block-diagonal Sparse, or DelaySparse where a delay is longer than the one step every synapse takes.
 
         Even weights in sign mode MIXED, so that Lava's clipping and truncation change nothing; `weight_exp` is one less
@@ -98,9 +100,9 @@ class Graph:
         """
         source = self.program.sources[synapse.source]
         pattern = np.ones((self.copies, 1)) if isinstance(source, AlwaysOn) else sparse.identity(self.copies)
-        weights = _blocks(pattern, 2 * synapse.weights.astype(np.int32))
+        mantissas = SYNAPSES[synapse.operation](synapse)
         parameters = {
-            "weights": weights,
+            "weights": _blocks(pattern, 2 * mantissas.astype(np.int32)),
             "weight_exp": synapse.exponent - 1,
             "num_weight_bits": 8,
             "sign_mode": SignMode.MIXED,
@@ -109,17 +111,25 @@ class Graph:
         if (synapse.delay == 1).all():
             process = Sparse(**parameters)
         else:
-            extra = np.broadcast_to(synapse.delay - 1, synapse.weights.shape) * (synapse.weights != 0)
+            extra = (mantissas != 0).multiply(synapse.delay[None] - 1)
             delays = _blocks(pattern, extra).astype(int)  # Lava takes int64 here and nothing else
             process = DelaySparse(**parameters, delays=delays, max_delay=int(synapse.delay.max()) - 1)
         self.processes[synapse.source].s_out.connect(process.s_in)
         process.a_out.connect(self.processes[synapse.target].a_in)
 
 
-def _blocks(pattern: Any, block: NDArray[Any]) -> sparse.csr_matrix:
-    return sparse.csr_matrix(sparse.kron(pattern, sparse.csr_matrix(block), format="csr"), dtype=np.int32)
+def _dense(synapse: Synapse) -> sparse.csr_matrix:
+    return sparse.csr_matrix(synapse.weights)
 
 
-SYNAPSES = {"dense": Graph.dense}
+def _sparse(synapse: SparseSynapse) -> sparse.csr_matrix:
+    return sparse.csr_matrix((synapse.values, synapse.indices, synapse.indptr), shape=synapse.shape)
+
+
+def _blocks(pattern: Any, block: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix(sparse.kron(pattern, block, format="csr"), dtype=np.int32)
+
+
+SYNAPSES: dict[str, Callable[..., sparse.csr_matrix]] = {"dense": _dense, "sparse": _sparse}
 NEURONS = {"lif": Graph.lif}
-"""Operation -> its counterpart on Lava."""
+"""Operation -> its counterpart on Lava: the mantissas of a Sparse, the process of a layer."""

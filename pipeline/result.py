@@ -140,7 +140,7 @@ def cost(program: Program, trace: Trace, stimulus: Mapping[str, NDArray[Any]]) -
     }
     events |= {axon.name: np.array([trace.samples * trace.steps]) for axon in program.always_on}
     events |= {name: np.count_nonzero(layer.spikes, axis=(0, 1)) for name, layer in trace.layers.items()}
-    operations = sum(int(events[s.source] @ np.count_nonzero(s.weights, axis=0)) for s in program.synapses)
+    operations = sum(int(events[s.source] @ s.fan_out) for s in program.synapses)
     return {
         "synops_per_sample": operations / trace.samples,
         "neuron_updates_per_sample": program.neurons * trace.steps,

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from spikeport.sim import arith
 
 if TYPE_CHECKING:
-    from spikeport.sim.program import Layer, Program, Synapse, Wire
+    from spikeport.sim.parts import Layer, Wire
+    from spikeport.sim.program import Program
+    from spikeport.sim.synapses import AnySynapse
 
 Int64 = NDArray[np.int64]
 
@@ -57,14 +59,12 @@ def shift(total: Int64, exponent: int) -> Int64:
     return total << exponent if exponent >= 0 else total >> -exponent
 
 
-def synapse_interval(synapse: Synapse, wire: Wire) -> Interval:
+def synapse_interval(synapse: AnySynapse, wire: Wire) -> Interval:
     """What one synapse matrix can add to its targets' input in one step, summed over its delays."""
-    low = np.zeros(synapse.weights.shape[0], np.int64)
+    low = np.zeros(synapse.shape[0], np.int64)
     high = low.copy()
-    weights = synapse.weights.astype(np.int64)
     for delay in np.unique(synapse.delay):
-        w = weights[:, synapse.delay == delay]
-        up, down = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+        up, down = synapse.sums(synapse.delay == delay)
         high += shift(up * wire.high + down * wire.low, synapse.exponent)
         low += shift(down * wire.high + up * wire.low, synapse.exponent)
     return Interval(low, high)
@@ -81,7 +81,7 @@ def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
     return limit.v is not None and limit.v_safe and bool((limit.v.high <= level).all())
 
 
-def bounds_of(layer: Layer, incoming: Sequence[tuple[Synapse, Wire]]) -> LayerBounds:
+def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire]]) -> LayerBounds:
     """Bounds of a layer's input, u and v under every possible input of the declared wires.
 
     u: |decay(u)| <= |u| (4096 - d) / 4096 gives the geometric limit |A| * 4096 / d. v the same with u + bias as drive;

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import kernels
-from spikeport.sim.program import Layer, Program, Synapse
+from spikeport.sim.program import Layer, Program, SparseSynapse, Synapse
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.trace import LayerTrace, Trace
 
@@ -40,6 +40,21 @@ class _Dense:
                 kernels.add_events(now if axons.all() else now[:, axons], weights, self.exponent, total)
 
 
+class _Sparse:
+    """Synapses by source axon, split by lag, as the kernel wants them."""
+
+    def __init__(self, program: Program, synapse: SparseSynapse) -> None:
+        self.source, self.exponent, self.columns = synapse.source, synapse.exponent, synapse.columns
+        lags = program.lag(synapse)
+        self.parts = [(int(lag), np.flatnonzero(lags == lag)) for lag in np.unique(lags)]
+
+    def add(self, spikes: dict[str, NDArray[Any]], t: int, total: NDArray[np.int32]) -> None:
+        """Add what arrives in model step t, from spikes [step, sample, axon]."""
+        for lag, axons in self.parts:
+            if t >= lag:
+                kernels.add_sparse_events(spikes[self.source][t - lag], axons, *self.columns, self.exponent, total)
+
+
 class _Lif:
     """A layer's state for a batch of samples, and where it writes what it did."""
 
@@ -58,7 +73,7 @@ class _Lif:
         kernels.step_lif(total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
 
 
-SYNAPSES = {"dense": _Dense}
+SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
 NEURONS = {"lif": _Lif}
 """Operation -> its kernel in this engine."""
 

@@ -41,6 +41,29 @@ def add_events(spikes: Array, weights: Array, exponent: int, total: Array) -> No
 
 
 @numba.njit(cache=True, nogil=True)
+def add_sparse_events(
+    spikes: Array, axons: Array, starts: Array, targets: Array, values: Array, exponent: int, total: Array
+) -> None:
+    """As `add_events`, from the chosen `axons` int64, for weights by axon: axon j has `values[k]` to `targets[k]`,
+    k in starts[j]..starts[j + 1]."""
+    samples, size = total.shape
+    row = np.empty(size, np.int64)
+    for k in range(samples):
+        row[:] = 0
+        touched = False
+        for j in axons:
+            payload = np.int64(spikes[k, j])
+            if payload != 0:
+                touched = True
+                for e in range(starts[j], starts[j + 1]):
+                    row[targets[e]] += payload * values[e]
+        if touched:
+            for i in range(size):
+                scaled = row[i] << exponent if exponent >= 0 else row[i] >> -exponent
+                total[k, i] = np.int32(np.int64(total[k, i]) + scaled)
+
+
+@numba.njit(cache=True, nogil=True)
 def step_lif(
     total: Array, u: Array, v: Array, decay_u: Array, decay_v: Array, bias: Array, level: Array, spikes: Array
 ) -> None:

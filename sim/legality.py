@@ -12,9 +12,12 @@ import numpy as np
 
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import Finding, SpikeportError
+from spikeport.sim.synapses import SparseSynapse
 
 if TYPE_CHECKING:
-    from spikeport.sim.program import Layer, Program, Synapse
+    from spikeport.sim.parts import Layer
+    from spikeport.sim.program import Program
+    from spikeport.sim.synapses import AnySynapse
 
 _RULE = "the arithmetic loihi-24 gives this field its width (sim/arith.py)"
 
@@ -90,12 +93,15 @@ def _layer(layer: Layer) -> Iterator[Finding]:
             yield _broken(layer.name, f"{field} is {values.min()}..{values.max()}, allowed is {low}..{high}")
 
 
-def _synapse(program: Program, synapse: Synapse) -> Iterator[Finding]:
+def _synapse(program: Program, synapse: AnySynapse) -> Iterator[Finding]:
     source, target = program.sources[synapse.source], program.by_name[synapse.target]
     wanted = (target.size, source.size)
-    if synapse.weights.shape != wanted:
+    if synapse.shape != wanted:
         why = f"{synapse.target} has {target.size} neurons and {synapse.source} {source.size}"
-        yield _broken(synapse.name, f"weights have shape {synapse.weights.shape}, wanted {wanted}", why)
+        yield _broken(synapse.name, f"weights have shape {synapse.shape}, wanted {wanted}", why)
+        return
+    if isinstance(synapse, SparseSynapse) and (problem := synapse.problem()):
+        yield _broken(synapse.name, problem, "rows of weights must be whole and in one order")
         return
     if not arith.EXPONENT_MIN <= synapse.exponent <= arith.EXPONENT_MAX:
         allowed = f"{arith.EXPONENT_MIN}..{arith.EXPONENT_MAX}"
@@ -108,7 +114,8 @@ def _synapse(program: Program, synapse: Synapse) -> Iterator[Finding]:
         yield _broken(
             synapse.name, f"the target's phase {target.phase} is later than the source's phase plus delay", why
         )
-    reach = int(np.abs(synapse.weights.astype(np.int64)).sum(1).max()) * max(-source.wire.low, source.wire.high)
+    up, down = synapse.sums(np.ones(source.size, bool))
+    reach = int((up - down).max()) * max(-source.wire.low, source.wire.high)
     if reach >= 2**30:  # Lava sums 2 * mantissa in int32
         yield _broken(synapse.name, f"a sum can reach {reach}", "a sum of 2**30 or more would wrap before its shift")
 

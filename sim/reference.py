@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import AlwaysOn, Layer, Program, Synapse
+from spikeport.sim.program import AlwaysOn, Layer, Program, SparseSynapse, Synapse
 from spikeport.sim.stimulus import Stimulus, checked
+from spikeport.sim.synapses import AnySynapse
 from spikeport.sim.trace import LayerTrace, Trace
 
 Progress = Callable[[int, int], None]
@@ -46,18 +47,33 @@ class _Neurons:
         return spikes
 
 
-def synapse_rule(synapse: Synapse, spikes: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """For each distinct delay d of the matrix: (d, what arrives d steps later, [target neuron])."""
-    for delay in sorted(set(synapse.delay.tolist())):
-        active = [j for j, d in enumerate(synapse.delay.tolist()) if d == delay and spikes[j]]
+def dense_sums(synapse: Synapse, active: list[int], payload: list[int]) -> list[int]:
+    """sum_j weights[i, j] * payload[j] over the active axons j, for each target i."""
+    return [sum(w * s for w, s in zip(row, payload, strict=True)) for row in synapse.weights[:, active].tolist()]
+
+
+def sparse_sums(synapse: SparseSynapse, active: list[int], payload: list[int]) -> list[int]:
+    """The same, by the weights that each active axon has."""
+    starts, targets, values = synapse.columns
+    sums = [0] * synapse.shape[0]
+    for j, spike in zip(active, payload, strict=True):
+        chosen = slice(starts[j], starts[j + 1])
+        for i, weight in zip(targets[chosen].tolist(), values[chosen].tolist(), strict=True):
+            sums[i] += weight * spike
+    return sums
+
+
+def arrivals(synapse: AnySynapse, spikes: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """For each distinct delay d of the synapses: (d, what arrives d steps later, [target neuron])."""
+    delays = synapse.delay.tolist()
+    for delay in sorted(set(delays)):
+        active = [j for j, spike in enumerate(spikes) if spike and delays[j] == delay]
         if active:
-            rows = synapse.weights[:, active].tolist()
-            payload = [spikes[j] for j in active]
-            sums = [sum(w * s for w, s in zip(row, payload, strict=True)) for row in rows]
+            sums = SYNAPSES[synapse.operation](synapse, active, [spikes[j] for j in active])
             yield delay, [arith.scale_sum(total, synapse.exponent) for total in sums]
 
 
-SYNAPSES = {"dense": synapse_rule}
+SYNAPSES: dict[str, Callable[..., list[int]]] = {"dense": dense_sums, "sparse": sparse_sums}
 NEURONS = {"lif": _Neurons}
 """Operation -> its rule in this engine."""
 
@@ -66,14 +82,14 @@ class _Wires:
     """What is under way: spikes become input sums, which wait for the step of their arrival."""
 
     def __init__(self, program: Program) -> None:
-        self.outgoing: dict[str, list[Synapse]] = defaultdict(list)
+        self.outgoing: dict[str, list[AnySynapse]] = defaultdict(list)
         for synapse in program.synapses:
             self.outgoing[synapse.source].append(synapse)
         self.in_flight: dict[tuple[int, str], list[int]] = {}
 
     def send(self, source: str, now: int, spikes: list[int]) -> None:
         for synapse in self.outgoing[source]:
-            for delay, contribution in SYNAPSES[synapse.operation](synapse, spikes):
+            for delay, contribution in arrivals(synapse, spikes):
                 key = (now + delay, synapse.target)
                 waiting = self.in_flight.get(key, [0] * len(contribution))
                 self.in_flight[key] = [arith.wrap32(a + b) for a, b in zip(waiting, contribution, strict=True)]

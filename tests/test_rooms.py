@@ -120,11 +120,11 @@ def test_the_tables_of_operations_agree():
 
     assert set(reference.SYNAPSES) == set(fast.SYNAPSES) == set(program.SYNAPSE_OPERATIONS)
     assert set(reference.NEURONS) == set(fast.NEURONS) == set(program.NEURON_OPERATIONS)
-    tables = {
-        node.targets[0].id: {ast.literal_eval(key) for key in node.value.keys}
-        for node in ast.parse((ROOT / "hw_targets" / "lava_graph.py").read_text()).body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
-    }
+    tables = {}
+    for node in ast.parse((ROOT / "hw_targets" / "lava_graph.py").read_text()).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            tables[target.id] = {ast.literal_eval(key) for key in node.value.keys}
     assert tables == {"SYNAPSES": set(program.SYNAPSE_OPERATIONS), "NEURONS": set(program.NEURON_OPERATIONS)}
 
 

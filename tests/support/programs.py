@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse, Wire
 
 DECAYS = [0, 1, 2, 409, 2048, 4095, 4096]
 THRESHOLDS = [0, 1, 40, 5000, 131071]
@@ -31,7 +31,8 @@ def random_case(
         longest = shortest + rng.choice([0, 0, 1, 4])
         delay = rng.integers(shortest, longest + 1, part.size)
         name = f"{source}->{target.name}"
-        synapses.append(Synapse(name, source, target.name, weights, int(rng.integers(-7, 9)), delay))
+        made = Synapse(name, source, target.name, weights, int(rng.integers(-7, 9)), delay)
+        synapses.append(made if rng.random() < 0.5 else sparse(made))
 
     for i, layer in enumerate(layers):
         join(inputs[0].name if i == 0 else layers[i - 1].name, layer)
@@ -48,6 +49,16 @@ def random_case(
     stimulus = rng.integers(wire.low, wire.high + 1, shape)
     stimulus[rng.random(shape) < 0.2] = wire.high
     return program, {inputs[0].name: stimulus}
+
+
+def sparse(synapse: Synapse) -> SparseSynapse:
+    """The same synapses, row by row; zeros are left out."""
+    rows, columns = np.nonzero(synapse.weights)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=synapse.shape[0]))])
+    values = synapse.weights[rows, columns]
+    return SparseSynapse(
+        synapse.name, synapse.source, synapse.target, indptr, columns, values, synapse.exponent, synapse.delay
+    )
 
 
 def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:

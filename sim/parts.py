@@ -1,0 +1,117 @@
+"""What a Program is made of, but for its synapses: inputs, always-on axons, layers, and the wires between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.integer[Any]]
+
+
+def frozen(values: Any, dtype: Any, shape: tuple[int, ...] | None = None) -> IntArray:
+    """A read-only integer array, broadcast to `shape` where one is given; a value that does not fit `dtype` raises."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"integers wanted, got {array.dtype}")
+    info = np.iinfo(dtype)
+    if array.size and (int(array.min()) < info.min or int(array.max()) > info.max):
+        raise OverflowError(f"values {array.min()}..{array.max()} do not fit {np.dtype(dtype)}")
+    array = np.array(array if shape is None else np.broadcast_to(array, shape), dtype=dtype)
+    array.setflags(write=False)
+    return array
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What one spike carries: `bits` = 1 is binary (0 or 1); more is a signed integer of that many bits."""
+
+    bits: int = 1
+
+    @property
+    def graded(self) -> bool:
+        return self.bits > 1
+
+    @property
+    def low(self) -> int:
+        return -(2 ** (self.bits - 1)) if self.graded else 0
+
+    @property
+    def high(self) -> int:
+        return 2 ** (self.bits - 1) - 1 if self.graded else 1
+
+
+@dataclass(frozen=True)
+class Input:
+    """Spikes from outside, of phase 0. `shape` without sample and step."""
+
+    name: str
+    shape: tuple[int, ...]
+    wire: Wire = Wire()
+    phase = 0
+
+    @property
+    def size(self) -> int:
+        return _size(self.shape)
+
+
+@dataclass(frozen=True)
+class AlwaysOn:
+    """One axon that spikes in every step of the sample from its phase on.
+
+    A bias of a layer with phase p is a synapse of delay 1 from an always-on axon of phase p - 1: exact in every engine,
+    and the only form in which a bias can enter u.
+    """
+
+    name: str
+    phase: int
+    wire = Wire()
+    shape = (1,)
+    size = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Current-based leaky integrate-and-fire neurons; IF and the non-spiking read-out LI are settings of it.
+
+    Per neuron: `decay_u`, `decay_v` (0..4096, 4096 forgets at once), `threshold` (mantissa, 17 bits), `bias`
+    (mantissa, 13 bits, times 2**`bias_exponent`, added to v in each step from the phase on). `spikes` False promises
+    that the threshold is never reached; the promise is checked by a proof when the Program is made. `reset_period` r >
+    0 clears u and v before every model step that is a multiple of r; 0 clears them only where a sample begins.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    phase: int
+    decay_u: IntArray
+    decay_v: IntArray
+    threshold: IntArray
+    bias: IntArray
+    bias_exponent: int = 0
+    spikes: bool = True
+    reset_period: int = 0
+    operation = "lif"
+    wire = Wire()
+    variables = ("u", "v")
+
+    def __post_init__(self) -> None:
+        for field in ("decay_u", "decay_v", "threshold", "bias"):
+            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
+
+    @property
+    def size(self) -> int:
+        return _size(self.shape)
+
+    @property
+    def register_bias(self) -> NDArray[np.int64]:
+        """What the bias register adds to v in each step, [neuron]."""
+        return self.bias.astype(np.int64) << self.bias_exponent
+
+
+Source = Input | AlwaysOn | Layer
