@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from rows import Row, finish
 
 from spikeport.export import nir_file
+from spikeport.export.events import binned, read_nmnist
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import calibrate, network, quantize
 from spikeport.pipeline.decode import answers
@@ -80,11 +82,52 @@ def braille_rows() -> list[Row]:
     return rows
 
 
+def recordings() -> tuple[np.ndarray, np.ndarray]:
+    """The 100 N-MNIST recordings, 300 steps of 1 ms, and their labels."""
+    labels = np.loadtxt(REAL / "nmnist" / "test100.txt", dtype=int)
+    with zipfile.ZipFile(REAL / "nmnist" / "test100_bs2.zip") as archive:
+        files = [read_nmnist(archive.read(f"{number}.bs2"), f"{number}.bs2") for number in labels[:, 0]]
+    return np.stack([binned(events, 300, 1e-3, (34, 34)) for events in files]), labels[:, 1]
+
+
+def cnn_rows() -> list[Row]:
+    """The trained N-MNIST conv net: its published input, then the 100 recordings, in float and in integers."""
+    net = lower(nir_file.read(REAL / "nir_cnn" / "cnn_sinabs.nir"), None)
+    with np.load(REAL / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
+        published = content["x"].swapaxes(0, 1)
+    counts = network.run(net, {"input": published})["1"].spikes.sum(1, dtype=int).reshape(10, 16, 16, 16)
+    recorded = np.load(REAL / "nir_cnn" / "cnn_L1_counts_ref_10x16x16x16_uint16.npy")
+    rows = [
+        equal("cnn_sinabs, float: layer-1 spikes", 49711, int(counts.sum())),
+        equal("cnn_sinabs, float = recorded layer-1 counts: differing", 0, int((counts != recorded).sum())),
+    ]
+    x, labels = recordings()
+    quantized = quantize.quantize(net, calibrate.calibrate(net, {"input": published}))
+    right = {"float": 0, "integers": 0}
+    for start in range(0, len(x), 10):  # whole activities of 100 recordings would fill the memory
+        part = {"input": x[start : start + 10]}
+        floats = network.run(net, part)["12"]
+        integers = fast.run(quantized.program, calibrate.encode(net, quantized.inputs, part), states=False)["12"]
+        for name, output in {"float": floats, "integers": integers}.items():
+            right[name] += int((answers("count", output.spikes, output.spikes) == labels[start : start + 10]).sum())
+    rows += [equal(f"cnn_sinabs, {name}: right on 100 recordings", 100, count) for name, count in right.items()]
+    three = calibrate.encode(net, quantized.inputs, {"input": x[:3]})
+    got = fast.run(quantized.program, three)
+    want = reference.run(quantized.program, {name: values[:1] for name, values in three.items()})
+    found = compare(want, got.take(1))
+    rows.append(
+        equal(f"cnn_sinabs, fast = reference on 1 recording: mismatches of {found.compared}", 0, found.mismatches)
+    )
+    found = compare(got, lava_run.run(quantized.program, three))
+    rows.append(equal(f"cnn_sinabs, Lava = fast on 3 recordings: mismatches of {found.compared}", 0, found.mismatches))
+    return rows
+
+
 def main() -> int:
     if not REAL.is_dir():
         print(f"skipped: {REAL} is not here")
         return 0
-    return finish("conformance", lif_rows() + braille_rows())
+    return finish("conformance", lif_rows() + braille_rows() + cnn_rows())
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline.matrices import through
 from spikeport.pipeline.network import Network, NetworkLayer
 from spikeport.sim.errors import refuse
 
@@ -104,7 +105,7 @@ class _Judge:
         name, e = step.layer, self.roundoff
         terms = 2 + sum(p.weight.shape[1] for p, _ in step.sources)
         size = np.abs(layer.bias) + sum(
-            (np.abs(s) @ np.abs(p.weight).T for p, s in step.sources), np.zeros_like(step.i)
+            (through(np.abs(s), abs(p.weight)) for p, s in step.sources), np.zeros_like(step.i)
         )
         error_x = terms * e / (1 - terms * e) * size
         kept = np.abs(step.i - layer.gain_i * step.x)

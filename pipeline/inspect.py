@@ -5,19 +5,20 @@ The questions that can be asked of a node by itself; `lower` asks the ones about
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
+from spikeport.pipeline.linear import FIELDS, LINEAR
 from spikeport.pipeline.neurons import NEURONS, PARAMETERS, TIME_CONSTANTS, initial
 from spikeport.sim.errors import Finding
 
-LINEAR = frozenset({"Affine", "Linear"})
 PORTS = frozenset({"Input", "Output"})
-ABOUT_NEURONS = frozenset({"dt-missing", "decay-range", "reset-unsupported"})
-SUPPORTED = tuple(sorted(LINEAR | PORTS | set(NEURONS)))
+ABOUT_NEURONS = frozenset({"dt-missing", "decay-range", "delay-range", "reset-unsupported"})
+SUPPORTED = tuple(sorted({"Delay", *LINEAR, *PORTS, *NEURONS}))
 
 
 def kind(node: Any) -> str:
@@ -25,25 +26,25 @@ def kind(node: Any) -> str:
     return type(node).__name__
 
 
-def findings(graph: Any, dt: float | None) -> list[Finding]:
+def findings(nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | None) -> list[Finding]:
     """Everything that a single node, or an edge's two ends, can get wrong."""
-    found = [*_edges(graph)]
-    for name, node in sorted(graph.nodes.items()):
+    found = [*_edges(nodes, edges)]
+    for name, node in sorted(nodes.items()):
         if kind(node) not in SUPPORTED:
             found.append(_unsupported(name, node))
         else:
             found += [*_values(name, node)] or [*_shapes(name, node)] or [*_resets(name, node), *_times(name, node, dt)]
-    if not any(kind(node) in NEURONS for node in graph.nodes.values()):
+    if not any(kind(node) in NEURONS for node in nodes.values()):
         found.append(
             Finding(
                 "nir-no-neurons",
                 "graph",
-                f"its nodes are {sorted(graph.nodes)}",
+                f"its nodes are {sorted(nodes)}",
                 "there is nothing that a neuromorphic chip would compute",
                 "Export the spiking network itself, not only its weights.",
             )
         )
-    for port in sorted(PORTS - {kind(node) for node in graph.nodes.values()}):
+    for port in sorted(PORTS - {kind(node) for node in nodes.values()}):
         found.append(
             Finding(
                 "nir-edge",
@@ -66,9 +67,9 @@ def _unsupported(name: str, node: Any) -> Finding:
     )
 
 
-def _edges(graph: Any) -> Iterator[Finding]:
-    known = set(graph.nodes)
-    for source, target in graph.edges:
+def _edges(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Iterator[Finding]:
+    known = set(nodes)
+    for source, target in edges:
         for end in (source, target):
             if end not in known:
                 yield Finding(
@@ -78,29 +79,43 @@ def _edges(graph: Any) -> Iterator[Finding]:
                     "an edge joins two nodes of the same graph",
                     "Export the graph again.",
                 )
-    for edge in sorted({e for e in graph.edges if list(graph.edges).count(e) > 1}):
-        yield Finding(
-            "nir-edge",
-            f"edge {edge[0]!r} -> {edge[1]!r}",
-            "it is there twice",
-            "NIR gives a double edge no meaning",
-            "Sum with two nodes, or double the weights.",
-        )
-    links = nx.DiGraph([edge for edge in graph.edges if set(edge) <= known])
-    for name in sorted(known - set(links)):
-        yield Finding(
-            "nir-edge",
-            f"node {name!r}",
-            "no edge leads to or from it",
-            "it cannot take part in the computation",
-            "Remove the node or connect it.",
-        )
+    for edge, count in Counter(edges).items():
+        if count > 1:
+            yield Finding(
+                "nir-edge",
+                f"edge {edge[0]!r} -> {edge[1]!r}",
+                f"it is there {count} times",
+                "NIR gives a double edge no meaning",
+                "Sum with two nodes, or double the weights.",
+            )
+    for name in sorted(known):
+        where = f"node {name!r}"
+        into, out = (sum(edge[end] == name for edge in edges) for end in (1, 0))
+        if (not into and kind(nodes[name]) != "Input") or (not out and kind(nodes[name]) != "Output"):
+            missing = "to" if not into and kind(nodes[name]) != "Input" else "from"
+            yield Finding(
+                "nir-edge",
+                where,
+                f"no edge leads {missing} it",
+                "it cannot take part in the computation",
+                "Remove the node or connect it.",
+            )
+        wrong = "into" if into and kind(nodes[name]) == "Input" else "out of"
+        if (into and kind(nodes[name]) == "Input") or (out and kind(nodes[name]) == "Output"):
+            yield Finding(
+                "nir-edge",
+                where,
+                f"an edge leads {wrong} this {kind(nodes[name])}",
+                "ports are the graph's ends",
+                "Remove the edge.",
+            )
 
 
 def arrays(node: Any) -> dict[str, Any]:
     """The node's numeric fields by name."""
-    fields = PARAMETERS.get(kind(node), ("weight", "bias") if kind(node) == "Affine" else ("weight",))
-    return {} if kind(node) in PORTS else {field: np.asarray(getattr(node, field)) for field in fields}
+    fields = PARAMETERS.get(kind(node)) or FIELDS.get(kind(node), ())
+    given = {field: getattr(node, field) for field in fields}
+    return {field: np.asarray(value) for field, value in given.items() if value is not None}
 
 
 def _values(name: str, node: Any) -> Iterator[Finding]:
@@ -131,24 +146,22 @@ def _values(name: str, node: Any) -> Iterator[Finding]:
 
 def _shapes(name: str, node: Any) -> Iterator[Finding]:
     fields = arrays(node)
-    if kind(node) in LINEAR:
-        weight = fields["weight"]
-        if weight.ndim != 2:
-            yield _shape(name, f"weight has shape {weight.shape}", "only matrices [out, in] are supported yet")
-        elif kind(node) == "Affine" and fields["bias"].shape != weight.shape[:1]:
-            yield _shape(
-                name,
-                f"bias has shape {fields['bias'].shape} and weight {weight.shape}",
-                "a bias has one value per output",
-            )
-    elif kind(node) in NEURONS and len({values.shape for values in fields.values()}) > 1:
-        yield _shape(
-            name, f"shapes differ: { {f: v.shape for f, v in fields.items()} }", "each neuron needs each parameter"
-        )
+    sizes = ", ".join(f"{field} {values.shape}" for field, values in fields.items())
+    if kind(node) in NEURONS and len({values.shape for values in fields.values()}) > 1:
+        yield _shape(name, sizes, "each neuron needs each parameter")
+    if "weight" in fields and fields["weight"].ndim != DIMENSIONS[kind(node)]:
+        yield _shape(name, sizes, f"the weight of a {kind(node)} has {DIMENSIONS[kind(node)]} dimensions")
+    elif "weight" in fields and "bias" in fields and fields["bias"].shape != fields["weight"].shape[:1]:
+        yield _shape(name, sizes, "a bias has one value per output")
 
 
-def _shape(name: str, what: str, why: str) -> Finding:
-    return Finding("nir-shape", f"node {name!r}", what, why, "Export the graph again with matching shapes.")
+def _shape(name: str, sizes: str, why: str) -> Finding:
+    return Finding(
+        "nir-shape", f"node {name!r}", f"shapes: {sizes}", why, "Export the graph again with matching shapes."
+    )
+
+
+DIMENSIONS = {"Affine": 2, "Linear": 2, "Conv1d": 3, "Conv2d": 4}
 
 
 def _resets(name: str, node: Any) -> Iterator[Finding]:
@@ -186,17 +199,40 @@ def _resets(name: str, node: Any) -> Iterator[Finding]:
 
 def _times(name: str, node: Any, dt: float | None) -> Iterator[Finding]:
     constants = TIME_CONSTANTS.get(kind(node), ())
-    if constants and dt is None:
+    if (constants or kind(node) == "Delay") and dt is None:
         yield Finding(
             "dt-missing",
             f"node {name!r}",
-            f"{' and '.join(constants)} in seconds, but no time step",
+            f"{' and '.join(constants or ('delay',))} in seconds, but no time step",
             "NIR is continuous in time and carries no dt; the decay per step depends on it",
             "Give --dt SECONDS, or a `dt` in the data file.",
         )
     elif dt is not None:
+        if kind(node) == "Delay":
+            yield from _delay(name, node, dt)
         for field in constants:
             yield from _time_constant(f"node {name!r}", field, np.asarray(getattr(node, field), np.float64), dt)
+
+
+LONGEST_DELAY = 62
+"""Steps that a spike can wait beyond the one that every synapse takes."""
+
+
+def delay_steps(node: Any, dt: float | None) -> NDArray[np.int64]:
+    """A Delay's steps per element, rounded to whole steps."""
+    return np.rint(np.asarray(node.delay, np.float64).ravel() / (dt or 1.0)).astype(np.int64)
+
+
+def _delay(name: str, node: Any, dt: float) -> Iterator[Finding]:
+    steps = np.asarray(node.delay, np.float64) / dt
+    if steps.min() < 0 or steps.max() > LONGEST_DELAY:
+        yield Finding(
+            "delay-range",
+            f"node {name!r}",
+            f"it delays by {steps.min():.4g} to {steps.max():.4g} steps",
+            f"a spike can wait for 0 to {LONGEST_DELAY} steps",
+            "Use a larger dt, or shorter delays.",
+        )
 
 
 def _time_constant(where: str, field: str, tau: Any, dt: float) -> Iterator[Finding]:

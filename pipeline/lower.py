@@ -10,23 +10,30 @@ from typing import Any
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from spikeport.pipeline import inspect
-from spikeport.pipeline.inspect import LINEAR, kind
+from spikeport.pipeline import inspect, shapes
+from spikeport.pipeline.inspect import kind
+from spikeport.pipeline.linear import LINEAR
+from spikeport.pipeline.matrices import Matrix, compact
 from spikeport.pipeline.network import Network, NetworkInput, NetworkLayer, Projection
 from spikeport.pipeline.neurons import NEURONS, SILENT
+from spikeport.pipeline.subgraphs import opened
 from spikeport.sim.errors import Finding, SpikeportError
 
 Float = NDArray[np.float64]
+Paths = dict[tuple[str, int], Matrix]
+"""(source, lag in steps) -> matrix."""
 
 
 def findings(graph: Any, dt: float | None) -> list[Finding]:
     """Everything that keeps the graph from being lowered, node by node, then path by path."""
-    found = inspect.findings(graph, dt)
+    nodes, edges, found = opened(graph)
+    found += inspect.findings(nodes, edges, dt)
     if all(
         finding.code in inspect.ABOUT_NEURONS for finding in found
     ):  # nodes and edges are sound: look at the paths too
-        found += _Paths(graph).findings()
+        found += _Paths(nodes, edges, dt).findings()
     return found
 
 
@@ -35,37 +42,45 @@ def lower(graph: Any, dt: float | None) -> Network:
     found = findings(graph, dt)
     if found:
         raise SpikeportError(*found)
-    return _Paths(graph).network(dt)
+    nodes, edges, _ = opened(graph)
+    return _Paths(nodes, edges, dt).network()
 
 
 class _Paths:
     """The graph seen from its neurons: what reaches each of them, through which matrices."""
 
-    def __init__(self, graph: Any) -> None:
-        self.nodes: dict[str, Any] = graph.nodes
-        self.links = nx.DiGraph(sorted(graph.edges))
-        self.neurons = sorted(name for name, node in self.nodes.items() if kind(node) in NEURONS)
-        self.inputs = sorted(name for name, node in self.nodes.items() if kind(node) == "Input")
+    def __init__(self, nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | None) -> None:
+        self.nodes, self.dt = nodes, dt
+        self.links = nx.DiGraph(sorted(edges))
+        self.neurons = sorted(name for name, node in nodes.items() if kind(node) in NEURONS)
+        self.inputs = sorted(name for name, node in nodes.items() if kind(node) == "Input")
+        self.shapes = shapes.Shapes(nodes, self.links)
 
     def findings(self) -> list[Finding]:
-        """What is wrong with paths: sizes, loops, read-outs that feed on, outputs that are not neurons."""
-        found = self._sizes() + self._loops()
+        """What is wrong with paths: loops, shapes, read-outs that feed on, outputs that are not neurons."""
+        found = self._loops()
+        if found:
+            return found  # shapes cannot be followed around such a loop
+        found = self.shapes.findings()
         for name, node in sorted(self.nodes.items()):
             if kind(node) == "Output":
                 found += self._output(name)
             if kind(node) in SILENT:
-                followers = [n for n in self.links.successors(name) if kind(self.nodes[n]) != "Output"]
-                found += [
-                    Finding(
-                        "nir-node-unsupported",
-                        f"node {name!r}",
-                        f"its voltage feeds node {follower!r}",
-                        "a leaky integrator's value is not a spike; wires carry spikes",
-                        "Let it feed an Output only, or make it a spiking neuron.",
-                    )
-                    for follower in followers
-                ]
-        return found
+                found += self._readout(name)
+        return found if found else self._slow_loops()
+
+    def _readout(self, name: str) -> list[Finding]:
+        return [
+            Finding(
+                "nir-node-unsupported",
+                f"node {name!r}",
+                f"its voltage feeds node {follower!r}",
+                "a leaky integrator's value is not a spike; wires carry spikes",
+                "Let it feed an Output only, or make it a spiking neuron.",
+            )
+            for follower in sorted(self.links.successors(name))
+            if kind(self.nodes[follower]) != "Output"
+        ]
 
     def _output(self, name: str) -> list[Finding]:
         sources = list(self.links.predecessors(name))
@@ -82,98 +97,113 @@ class _Paths:
             )
         ]
 
-    def _sizes(self) -> list[Finding]:
-        found = []
-        for source, target in sorted(self.links.edges):
-            out, into = self._shape_out(source), self._shape_in(target)
-            if out != into:
-                found.append(
-                    Finding(
-                        "nir-shape",
-                        f"edge {source!r} -> {target!r}",
-                        f"{out} leads into {into}",
-                        "each value needs exactly one place to go",
-                        "Export the graph again with matching shapes.",
-                    )
-                )
-        return found
-
-    def _shape_out(self, name: str) -> tuple[int, ...]:
-        node = self.nodes[name]
-        if kind(node) in LINEAR:
-            return tuple(np.shape(node.weight)[:1])
-        return _declared(node.output_type["output"])
-
-    def _shape_in(self, name: str) -> tuple[int, ...]:
-        node = self.nodes[name]
-        if kind(node) in LINEAR:
-            return tuple(np.shape(node.weight)[1:])
-        return _declared(node.input_type["input"])
-
     def _loops(self) -> list[Finding]:
-        """A layer's own recurrence is one model step; any other loop has no agreed delay."""
+        """A layer's own recurrence is one model step; a longer loop has no agreed delay unless a Delay gives it one."""
         found = []
         for members in nx.strongly_connected_components(self.links):
             inside = sorted(members & set(self.neurons))
             loop = len(members) > 1 or any(self.links.has_edge(n, n) for n in members)
-            if loop and len(inside) != 1:
+            delayed = any(kind(self.nodes[n]) == "Delay" for n in members)
+            if loop and (not inside or (len(inside) > 1 and not delayed)):
                 what = f"it passes through {len(inside)} neuron layers: {', '.join(inside) or 'none'}"
-                found.append(
-                    Finding(
-                        "cycle-unsupported",
-                        f"loop {' -> '.join(sorted(members))}",
-                        what,
-                        "on the chip it takes one step per synapse, in the model perhaps one in all",
-                        "Keep loops within one layer (its own recurrence).",
-                    )
-                )
+                found.append(_cycle(members, what))
         return sorted(found, key=lambda f: f.where)
 
-    def reaching(self, name: str) -> tuple[dict[str, Float], Float]:
-        """What node `name` receives: source (input or neuron) -> matrix, and the sum of biases on the way."""
-        size = int(np.prod(self._shape_in(name)))
-        matrices: dict[str, Float] = {}
-        bias = np.zeros(size)
-        for previous in sorted(self.links.predecessors(name)):
-            node = self.nodes[previous]
-            if kind(node) in LINEAR:
-                weight = np.asarray(node.weight, np.float64)
-                behind, offset = self.reaching(previous)
-                bias += weight @ offset + (np.asarray(node.bias, np.float64) if kind(node) == "Affine" else 0.0)
-                found = {source: weight @ matrix for source, matrix in behind.items()}
-            else:
-                found = {previous: np.eye(size)}
-            for source, matrix in found.items():
-                matrices[source] = matrices.get(source, 0.0) + matrix
-        return matrices, bias
+    def _slow_loops(self) -> list[Finding]:
+        """With Delay nodes in a loop, the rest of it must lead forward, and its delays must cover the chip's."""
+        steps = self._forward()
+        if not nx.is_directed_acyclic_graph(steps):
+            members = set().union(*nx.strongly_connected_components(steps)) if steps else set()
+            return [_cycle(members, "not every way around it passes a Delay")]
+        phase: dict[str, int] = {}
+        for name in nx.lexicographical_topological_sort(steps):
+            phase[name] = 1 + max((phase.get(p, 0) for p in steps.predecessors(name)), default=0)
+        found = []
+        for name in self.neurons:
+            for source, lag in self.reaching(name)[0]:
+                delay = phase[name] - phase.get(source, 0) + lag
+                if not 1 <= delay <= 63:
+                    what = f"the way from {source!r} needs a delay of {delay} chip steps"
+                    found.append(_cycle({source, name}, what))
+        return found
 
-    def network(self, dt: float | None) -> Network:
-        """The Network; call only when `findings` is empty."""
-        layers, projections = [], []
-        for name in self._order():
-            matrices, bias = self.reaching(name)
-            layers.append(self._layer(name, bias, dt))
-            projections += [Projection(source, name, w, int(source == name)) for source, w in sorted(matrices.items())]
-        inputs = tuple(NetworkInput(name, self._shape_out(name)) for name in self.inputs)
-        ends = [next(self.links.predecessors(n)) for n, node in sorted(self.nodes.items()) if kind(node) == "Output"]
-        return Network(dt, inputs, tuple(layers), tuple(projections), tuple(dict.fromkeys(ends)))
-
-    def _layer(self, name: str, bias: Float, dt: float | None) -> NetworkLayer:
-        node = self.nodes[name]
-        parameters = NEURONS[kind(node)](node, dt if dt is not None else 1.0)  # without dt there is no time constant
-        shape = self._shape_out(name)
-        flat = {key: np.array(np.broadcast_to(p, shape), np.float64).ravel() for key, p in parameters.items()}
-        return NetworkLayer(name, shape, kind(node), kind(node) not in SILENT, bias=bias, **flat)
-
-    def _order(self) -> list[str]:
-        """Neurons so that every path within a step leads forward; ties by name, so that the order is one."""
+    def _forward(self) -> Any:
+        """Neurons, joined where one reaches another within a model step."""
         steps = nx.DiGraph()
         steps.add_nodes_from(self.neurons)
         for name in self.neurons:
-            steps.add_edges_from((source, name) for source in self.reaching(name)[0] if source in self.neurons)
-        steps.remove_edges_from(list(nx.selfloop_edges(steps)))
-        return list(nx.lexicographical_topological_sort(steps))
+            reached = self.reaching(name)[0]
+            steps.add_edges_from((source, name) for source, lag in reached if lag == 0 and source in self.neurons)
+        return steps
+
+    def reaching(self, name: str) -> tuple[Paths, Float]:
+        """What neuron `name` receives, and the sum of biases on the way. Its own recurrence takes at least one step."""
+        paths, bias = self._into(name)
+        found: Paths = {}
+        for (source, lag), matrix in paths.items():
+            key = (source, max(lag, 1) if source == name else lag)
+            found[key] = found[key] + matrix if key in found else matrix
+        return found, bias
+
+    def _into(self, name: str) -> tuple[Paths, Float]:
+        size = int(np.prod(self.shapes.into(name)))
+        paths: Paths = {}
+        bias = np.zeros(size)
+        for previous in sorted(self.links.predecessors(name)):
+            node = self.nodes[previous]
+            if kind(node) in LINEAR or kind(node) == "Delay":
+                behind, offset = self._into(previous)
+                found, offset = self._apply(previous, behind, offset)
+                bias += offset
+            else:
+                found = {(previous, 0): sparse.eye_array(size).tocsr()}
+            for key, matrix in found.items():
+                paths[key] = paths[key] + matrix if key in paths else matrix
+        return paths, bias
+
+    def _apply(self, name: str, behind: Paths, offset: Float) -> tuple[Paths, Float]:
+        """What a linear node, or a Delay, makes of what reaches it."""
+        node = self.nodes[name]
+        if kind(node) == "Delay":
+            return _delayed(behind, inspect.delay_steps(node, self.dt)), offset
+        _, matrix, bias = LINEAR[kind(node)](node, self.shapes.into(name))
+        return {key: matrix @ before for key, before in behind.items()}, matrix @ offset + bias
+
+    def network(self) -> Network:
+        """The Network; call only when `findings` is empty."""
+        layers, projections = [], []
+        for name in nx.lexicographical_topological_sort(self._forward()):
+            paths, bias = self.reaching(name)
+            layers.append(self._layer(name, bias))
+            projections += [Projection(source, name, compact(w), lag) for (source, lag), w in sorted(paths.items())]
+        inputs = tuple(NetworkInput(name, self.shapes.out(name)) for name in self.inputs)
+        ends = [next(self.links.predecessors(n)) for n, node in sorted(self.nodes.items()) if kind(node) == "Output"]
+        return Network(self.dt, inputs, tuple(layers), tuple(projections), tuple(dict.fromkeys(ends)))
+
+    def _layer(self, name: str, bias: Float) -> NetworkLayer:
+        node = self.nodes[name]
+        parameters = NEURONS[kind(node)](node, self.dt if self.dt is not None else 1.0)  # no dt: no time constant
+        shape = self.shapes.out(name)
+        flat = {key: np.array(np.broadcast_to(p, shape), np.float64).ravel() for key, p in parameters.items()}
+        return NetworkLayer(name, shape, kind(node), kind(node) not in SILENT, bias=bias, **flat)
 
 
-def _declared(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in np.atleast_1d(shape))
+def _delayed(behind: Paths, steps: NDArray[np.int64]) -> Paths:
+    """Each element later by its own number of steps."""
+    found: Paths = {}
+    for (source, lag), matrix in behind.items():
+        for delay in np.unique(steps):
+            part = sparse.diags_array((steps == delay).astype(float)).tocsr() @ matrix
+            key = (source, lag + int(delay))
+            found[key] = found[key] + part if key in found else part
+    return found
+
+
+def _cycle(members: set[str], what: str) -> Finding:
+    return Finding(
+        "cycle-unsupported",
+        f"loop {' -> '.join(sorted(members))}",
+        what,
+        "on the chip it takes one step per synapse, in the model perhaps one in all",
+        "Keep loops within one layer (its own recurrence), or put a Delay of as many steps as layers into it.",
+    )

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline.matrices import Matrix, through
+
 Float = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
@@ -61,12 +63,19 @@ class NetworkLayer:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """`weight` [target neuron, source axon]; `lag` model steps: 0 within the step, 1 a layer's own recurrence."""
+    """`weight` [target neuron, source axon], dense or sparse; `lag` model steps: 0 within the step, 1 a layer's own
+    recurrence, more where a Delay says so."""
 
     source: str
     target: str
-    weight: Float
+    weight: Matrix
     lag: int
+
+    @property
+    def name(self) -> str:
+        """Unique in a Network."""
+        late = f"@{self.lag}" if self.lag > (self.source == self.target) else ""
+        return f"{self.source}->{self.target}{late}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +137,7 @@ def run(
         for layer in network.layers:
             name = layer.name
             sources = [(p, z[p.source][:, t - p.lag]) for p in network.into(name) if t >= p.lag]
-            x = sum((s @ p.weight.T for p, s in sources), np.tile(layer.bias, (samples, 1)))
+            x = sum((through(s, p.weight) for p, s in sources), np.tile(layer.bias, (samples, 1)))
             current[name] = layer.keep_i * current[name] + layer.gain_i * x
             voltage[name] = layer.keep_v * voltage[name] + layer.drive + layer.gain_v * current[name]
             if observe:

@@ -35,6 +35,13 @@ def integrate(node: Any, dt: float) -> Parameters:
     return _instant(one) | {"keep_v": one, "gain_v": one * node.r, "drive": 0 * one} | _spiking(node)
 
 
+def compare(node: Any, dt: float) -> Parameters:
+    """Threshold, z = x > threshold: a neuron without memory."""
+    one = np.ones_like(node.threshold, np.float64)
+    still = {"keep_v": 0 * one, "gain_v": one, "drive": 0 * one}
+    return _instant(one) | still | {"threshold": node.threshold, "reset": 0 * one, "initial": 0 * one}
+
+
 def cuba_lif(node: Any, dt: float) -> Parameters:
     """tau_syn I' = -I + w_in S;  tau_mem v' = (v_leak - v) + r I."""
     return _cuba(node, dt) | _spiking(node)
@@ -78,6 +85,7 @@ NEURONS: dict[str, Callable[[Any, float], Parameters]] = {
     "LIF": lif,
     "LI": leaky,
     "IF": integrate,
+    "Threshold": compare,
     "CubaLIF": cuba_lif,
     "CubaLI": cuba_leaky,
 }
@@ -90,6 +98,7 @@ TIME_CONSTANTS = {
     "LIF": ("tau",),
     "LI": ("tau",),
     "IF": (),
+    "Threshold": (),
     "CubaLIF": ("tau_syn", "tau_mem"),
     "CubaLI": ("tau_syn", "tau_mem"),
 }
@@ -97,6 +106,7 @@ PARAMETERS = {
     "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
     "LI": ("tau", "r", "v_leak"),
     "IF": ("r", "v_threshold", "v_reset"),
+    "Threshold": ("threshold",),
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }

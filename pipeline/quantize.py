@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline.calibrate import Calibration, InputCoding
+from spikeport.pipeline.matrices import is_sparse, scaled_rows
 from spikeport.pipeline.network import Network, NetworkLayer
-from spikeport.pipeline.scales import Rows, choose, digits, fitting, fold
+from spikeport.pipeline.scales import Rows, choose, digits, fitting, fold, rounded
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import refuse
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse, Wire
+from spikeport.sim.synapses import AnySynapse
 
 Float = NDArray[np.float64]
 
@@ -71,7 +73,7 @@ class _Integers:
     """One layer with the synapses into it, its unit, and what it was proven to stay within."""
 
     layer: Layer
-    synapses: list[Synapse]
+    synapses: list[AnySynapse]
     biased: bool
     unit: Float
     limit: bounds.LayerBounds
@@ -105,7 +107,7 @@ def _axon(start: int) -> str:
     return f"on{start}"
 
 
-def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[Synapse]:
+def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[AnySynapse]:
     """The bias as at most two synapses (coarse and fine) from the axon that is on from the layer's phase."""
     axon = _axon(phase - 1)
     return [
@@ -132,24 +134,20 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Layer:
 
 def _synapses(
     network: Network, layer: NetworkLayer, rows: Rows, unit: Float, exponent: int, phase: dict[str, int]
-) -> list[Synapse]:
-    """One matrix per source; each takes the finest exponent that holds its weights."""
-    made = []
+) -> list[AnySynapse]:
+    """One matrix per source and lag; each takes the finest exponent that holds its weights."""
+    made: list[AnySynapse] = []
     for projection in network.into(layer.name):
-        scaled = rows.weights[projection.source] * unit[:, None]
-        fit = min(fitting(scaled, arith.EXPONENT_MIN), max(exponent, arith.EXPONENT_MIN))
-        mantissas, shift = digits(scaled, fit)[0]
-        delay = phase[layer.name] - phase[projection.source] + projection.lag
-        made.append(
-            Synapse(
-                f"{projection.source}->{layer.name}",
-                projection.source,
-                layer.name,
-                mantissas,
-                _in_range(layer.name, shift),
-                np.full(mantissas.shape[1], delay),
-            )
-        )
+        scaled = scaled_rows(rows.weights[projection.name], unit)
+        shift = min(fitting(scaled, arith.EXPONENT_MIN), max(exponent, arith.EXPONENT_MIN))
+        ends = (projection.name, projection.source, layer.name)
+        wait = np.full(scaled.shape[1], phase[layer.name] - phase[projection.source] + projection.lag)
+        if is_sparse(scaled):
+            scaled.sort_indices()
+            values = rounded(scaled.data, shift)
+            made.append(SparseSynapse(*ends, scaled.indptr, scaled.indices, values, _in_range(layer.name, shift), wait))
+        else:
+            made.append(Synapse(*ends, rounded(scaled, shift), _in_range(layer.name, shift), wait))
     return made
 
 

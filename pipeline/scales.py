@@ -9,15 +9,16 @@ voltages are compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline.calibrate import InputCoding
+from spikeport.pipeline.matrices import Matrix, entries, row_peaks, row_sums, scaled_rows
 from spikeport.pipeline.network import NetworkLayer, Projection
 from spikeport.sim import arith
 from spikeport.sim.errors import refuse
+from spikeport.sim.program import Wire
 
 Float = NDArray[np.float64]
 GRID = float(arith.WEIGHT_MAX)
@@ -35,7 +36,7 @@ MARGIN = 4.0
 class Rows:
     """A layer in its own units, gains folded in: what each source axon, and the bias, adds to v's drive."""
 
-    weights: dict[str, Float]
+    weights: dict[str, Matrix]
     bias: Float
     threshold: Float
     u_bound: Float
@@ -51,8 +52,9 @@ def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, 
     gain = layer.gain_i * layer.gain_v
     bias = gain * layer.bias + _leak_drive(layer)
     threshold = layer.threshold - layer.initial
-    weights = {p.source: gain[:, None] * p.weight * _unit(p.source, codings) for p in projections}
-    return Rows(weights, bias, threshold, *_bounds(layer, weights, bias, threshold, codings))
+    weights = {p.name: scaled_rows(p.weight, gain * _unit(p.source, codings)) for p in projections}
+    wires = {p.name: codings[p.source].wire if p.source in codings else Wire() for p in projections}
+    return Rows(weights, bias, threshold, *_bounds(layer, weights, wires, bias, threshold))
 
 
 def _unit(source: str, codings: dict[str, InputCoding]) -> float:
@@ -67,17 +69,18 @@ def _leak_drive(layer: NetworkLayer) -> Float:
 
 
 def _bounds(
-    layer: NetworkLayer, weights: dict[str, Float], bias: Float, threshold: Float, codings: dict[str, InputCoding]
+    layer: NetworkLayer, weights: dict[str, Matrix], wires: dict[str, Wire], bias: Float, threshold: Float
 ) -> tuple[Float, Float]:
     """Largest |u| and |v| that any input could cause, in the model's units; infinite where nothing bounds them.
 
     The geometric series of `sim.bounds`, in floats, to choose a scale; the Program's own bounds are proven there.
     """
-    highest = {s: -codings[s].wire.low if s in codings and codings[s].wire.graded else 1 for s in weights}
-    up = sum((np.maximum(w, 0).sum(1) * highest[s] for s, w in weights.items()), np.maximum(bias, 0))
-    down = sum((np.maximum(-w, 0).sum(1) * highest[s] for s, w in weights.items()), np.maximum(-bias, 0))
-    if any(s in codings and codings[s].wire.graded for s in weights):
-        up = down = up + down
+    up, down = np.maximum(bias, 0), np.maximum(-bias, 0)
+    for name, matrix in weights.items():
+        positive, negative = row_sums(matrix)
+        wire = wires[name]
+        up = up + positive * wire.high - negative * wire.low
+        down = down + negative * wire.high - positive * wire.low
     with np.errstate(divide="ignore", invalid="ignore"):
         u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
         v_up, v_down = _series(u_up, layer.keep_v), _series(u_down, layer.keep_v)
@@ -96,7 +99,7 @@ def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple
     u and v hold 2**6 times as many units. `reach` is the largest |v| seen; `slack` below 1 leaves room for what
     rounding adds to the bounds. Raises `SpikeportError` (`scale-impossible`).
     """
-    peak = np.max([np.abs(w).max(1, initial=0.0) for w in rows.weights.values()], axis=0)
+    peak = np.max([np.zeros(layer.size), *(row_peaks(w) for w in rows.weights.values())], axis=0)
     peak = np.where(peak > 0, peak, np.median(peak[peak > 0]) if (peak > 0).any() else 1.0)
     proven, measured = slack * _cap(rows, rows.v_bound), slack * _cap(rows, MARGIN * reach)
     if not layer.spikes:
@@ -133,27 +136,25 @@ def _exponent(cap: Float, peak: Float) -> int:
     return int(np.clip(np.floor(free), arith.EXPONENT_MIN - 1, WANTED_EXPONENT))
 
 
-def digits(values: Float, exponent: int | None = None) -> list[tuple[NDArray[np.int64], int]]:
-    """A real vector or matrix as int8 mantissas and an exponent; without a given exponent (biases), as many such terms
-    (at most two) as bring the error to half a unit."""
-    if exponent is not None:
-        return [(_mantissas(values, exponent), exponent)]
+def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
+    """A real vector as int8 mantissas with exponents: as many terms (at most two) as bring the error to half a unit."""
     terms, rest = [], values
     for _ in range(2):
         if np.abs(rest).max(initial=0.0) < 0.5:
             break
         shift = fitting(rest, 0)
-        mantissas = _mantissas(rest, shift)
+        mantissas = rounded(rest, shift)
         terms.append((mantissas, shift))
         rest = rest - mantissas * 2.0**shift
     return terms
 
 
-def fitting(values: Any, lowest: int) -> int:
+def fitting(matrix: Matrix, lowest: int) -> int:
     """The smallest exponent, from `lowest` on, at which all values fit the 8-bit grid."""
-    top = float(np.abs(values).max(initial=0.0))
+    top = float(np.abs(entries(matrix)).max(initial=0.0))
     return max(lowest, int(np.ceil(np.log2(top / GRID)))) if top > 0 else lowest
 
 
-def _mantissas(values: Float, exponent: int) -> NDArray[np.int64]:
+def rounded(values: Float, exponent: int) -> NDArray[np.int64]:
+    """Mantissas at an exponent."""
     return np.clip(np.rint(values / 2.0**exponent), arith.WEIGHT_MIN, arith.WEIGHT_MAX).astype(np.int64)

@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "data-values": "the data holds NaN, infinity or a type that cannot be used",
     "decay-range": "a time constant is shorter than the time step",
     "decode-unknown": "the way to decode the output is not known or does not fit it",
+    "delay-range": "a delay is longer than a synapse can hold",
     "dependency-missing": "an optional package is needed and not installed",
     "dt-missing": "there is a time constant and no time step",
     "engine-unknown": "no engine has this name",

@@ -9,8 +9,8 @@ trap 'rm -rf "$work"' EXIT
 export SPIKEPORT_LAVA_PYTHON="$work/none" # there is a .venv-lava beside this environment
 cd "$work" # away from the sources: what is imported is what was installed
 
-size=$(du -sm "$environment" | cut -f1)
-echo "installed size: $size MB"
+size=$(($(du -sm "$environment" | cut -f1) - $(cat "$environment/empty")))
+echo "pip install . adds $size MB"
 [ "$size" -lt 500 ]
 "$bin/python" -c "
 import importlib.util as u

@@ -184,7 +184,7 @@ def test_all_findings_come_at_once():
     bad = graphs.affine(4, 3)
     bad.bias = np.ones(3)
     graph = graphs.chain(
-        bad, graphs.lif(tau=np.nan), nir.Threshold(threshold=np.ones(4)), graphs.lif(tau=1e-5), extra=[("n0", "ghost")]
+        bad, graphs.lif(tau=np.nan), nir.I(r=np.ones(4)), graphs.lif(tau=1e-5), extra=[("n0", "ghost")]
     )
     with pytest.raises(SpikeportError) as caught:
         lowered(graph)

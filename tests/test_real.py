@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
-from spikeport.export import nir_file
+from spikeport.export import events, nir_file
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import calibrate, decode, network, quantize, recording
 from spikeport.pipeline.lower import lower
@@ -98,6 +100,43 @@ def test_braille_runs_on_every_engine_with_the_right_class(real):
     assert f1(floats, want["lif1.lif"].spikes[:1], 2) > 0.8
 
 
+def test_cnn_layer_1_counts_are_the_recorded_ones(real):
+    net, x = _cnn(real)
+    counts = network.run(net, {"input": x})["1"].spikes.sum(1, dtype=int)
+    recorded = np.load(real / "nir_cnn" / "cnn_L1_counts_ref_10x16x16x16_uint16.npy")
+    assert np.array_equal(counts.reshape(recorded.shape)[:2], recorded[:2])
+
+
+@pytest.mark.lava
+def test_cnn_runs_on_every_engine(real):
+    """Two recordings of 60 steps; `make conformance` runs them whole, and all hundred."""
+    net, x = _cnn(real)
+    stimulus = {"input": x[:2, :60]}
+    quantized = quantize.quantize(net, calibrate.calibrate(net, stimulus))
+    integers = calibrate.encode(net, quantized.inputs, stimulus)
+    got = fast.run(quantized.program, integers)
+    assert all(layer.spikes.any() for layer in got.layers.values())
+    want = reference.run(quantized.program, {name: values[:1, :30] for name, values in integers.items()})
+    short = fast.run(quantized.program, {name: values[:1, :30] for name, values in integers.items()})
+    assert compare(want, short).mismatches == 0
+    found = compare(got, lava_run.run(quantized.program, integers))
+    assert found.mismatches == 0, found.first
+
+
+def _cnn(real):
+    net = lower(nir_file.read(real / "nir_cnn" / "cnn_sinabs.nir"), None)
+    with np.load(real / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
+        return net, content["x"].swapaxes(0, 1)[:2]
+
+
+def test_the_published_input_is_reconstructed_from_raw_events(real):
+    with np.load(real / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
+        published = content["x"]
+    with zipfile.ZipFile(real / "nmnist" / "test100_bs2.zip") as archive:
+        seven = events.read_nmnist(archive.read("60001.bs2"))
+    assert np.array_equal(events.binned(seven, 300, 1e-3, (34, 34)), published[:, 7])
+
+
 @pytest.mark.parametrize(
     ("file", "codes"),
     [
@@ -105,8 +144,8 @@ def test_braille_runs_on_every_engine_with_the_right_class(real):
         ("nir_rnn/braille_noDelay_bias_zero_subgraph.nir", {"nir-edge"}),
         ("nir_old/braille_subgraph.nir", {"nir-shape"}),
         ("nir_old/lif_norse_3a3afb6f.nir", {"nir-shape"}),
-        ("nir_cnn/cnn_sinabs.nir", {"nir-node-unsupported"}),
-        ("nir_old/scnn_mnist_232ebad8.nir", {"nir-node-unsupported"}),
+        ("nir_cnn/cnn_sinabs.nir", set()),
+        ("nir_old/scnn_mnist_232ebad8.nir", set()),
         ("nir_old/braille_a_047410e9.nir", set()),
     ],
 )

@@ -89,7 +89,7 @@ def test_nan_weights(command, good):
 
 
 def test_an_unsupported_node_beside_another_fault(command, good):
-    model = write(good, nir.Threshold(threshold=np.ones(3)), graphs.affine(4, 3), graphs.lif(tau=-1.0))
+    model = write(good, nir.I(r=np.ones(3)), graphs.affine(4, 3), graphs.lif(tau=-1.0))
     findings = refused(command, good, "nir-node-unsupported", model, where="'n0'")
     assert {finding["code"] for finding in findings} == {"nir-node-unsupported", "nir-values"}
 

@@ -56,16 +56,15 @@ def linear(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
     return nir.Linear(weight=weights(rows, columns, seed, scale))
 
 
-def port(size: int, which):
-    return which({"input" if which is nir.Input else "output": np.array([size])})
-
-
-def chain(*nodes, inputs: int = 3, outputs: int = 4, extra=(), more=None):
+def chain(*nodes, inputs=3, outputs=4, extra=(), more=None, prefix=""):
     """input -> n0 -> n1 ... -> output, with more edges and nodes where given; shapes are not checked by nir."""
-    named = {f"n{i}": node for i, node in enumerate(nodes)}
-    path = ["input", *named, "output"]
+    named = {f"{prefix}n{i}": node for i, node in enumerate(nodes)}
+    path = [f"{prefix}input", *named, "output"]
     edges = [*itertools.pairwise(path), *extra]
-    ends = {"input": nir.Input({"input": np.array([inputs])}), "output": nir.Output({"output": np.array([outputs])})}
+    ends = {
+        f"{prefix}input": nir.Input({"input": np.atleast_1d(inputs)}),
+        "output": nir.Output({"output": np.atleast_1d(outputs)}),
+    }
     return nir.NIRGraph(ends | named | (more or {}), edges, type_check=False)
 
 
