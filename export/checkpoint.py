@@ -33,7 +33,7 @@ def load(path: Path | str, factory: str) -> torch.nn.Module:
 def build(factory: str) -> torch.nn.Module:
     """Call `pkg.mod:factory`, looked up from the current folder too. Raises `SpikeportError` (`factory-failed`)."""
     module_name, _, name = factory.partition(":")
-    if not module_name or not name:
+    if not name or not all(part.isidentifier() for part in module_name.split(".")):
         raise _factory(factory, "it is not of the form pkg.mod:factory")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -58,7 +58,9 @@ def _factory(factory: str, what: str) -> SpikeportError:
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
-        raise _unreadable(path, "there is no such file")
+        raise refuse(
+            "file-missing", str(path), "there is no such file", "the trained weights are needed", "Check the path."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice on pickle protocols; what matters becomes a finding
@@ -93,9 +95,12 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+    sound = isinstance(content, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
+    )
+    if not sound:
         raise _unreadable(path, f"it holds a {type(content).__name__}, not a dict of tensors")
-    return content
+    return dict(content)
 
 
 def _reason(error: Exception) -> str:

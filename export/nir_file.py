@@ -14,7 +14,7 @@ import nir
 import numpy as np
 
 from spikeport.sim.errors import refuse
-from spikeport.sim.files import written
+from spikeport.sim.files import not_ours_to_replace, written
 
 _WHY = "spikeport reads graphs in the Neuromorphic Intermediate Representation (NIR 0.1 to 1.0, HDF5)"
 
@@ -26,7 +26,8 @@ def read(path: Path | str) -> nir.NIRGraph:
     """
     path = Path(path)
     if not path.is_file():
-        raise _unreadable(path, "there is no such file")
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise refuse("file-missing", str(path), what, _WHY, "Check the path.")
     if not h5py.is_hdf5(path):
         raise _unreadable(path, "it is not an HDF5 file")
     try:
@@ -67,8 +68,14 @@ def _translated(path: Path, error: Exception) -> Exception:
 
 def write(graph: nir.NIRGraph, path: Path | str) -> None:
     """Write a graph, whole or not at all. Equal graphs give equal bytes (HDF5 stores no times here)."""
-    with written(Path(path)) as beside:
-        nir.write(beside, graph)
+    path = Path(path)
+    if path.is_file() and not h5py.is_hdf5(path):
+        raise not_ours_to_replace(path, "NIR graph")
+    with written(path) as beside:
+        try:
+            nir.write(beside, graph)
+        except RuntimeError as error:  # what HDF5 makes of a full disk
+            raise OSError(str(error)) from error
 
 
 def metadata(graph: nir.NIRGraph, key: str) -> Any:

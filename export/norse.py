@@ -1,36 +1,21 @@
 """Norse 1.1 -> NIR, written here because Norse's own exporter multiplies tau by dt and drops v_reset and w_in.
 
-A rule per module type gives the NIR nodes that mean the same; the graph is a chain, as `SequentialState` and
-`torch.nn.Sequential` are. Norse's cells (norse/torch/functional): LIF adds its whole input to i and then integrates,
-so NIR's w_in is tau_syn / dt; LIFBox has no current; IAF adds its input to v without dt; parameters are inverse times
-in 1/s.
+The graph is a chain, as `SequentialState` is; `norse_rules` says what each module becomes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import nir
 import norse.torch as norse
 import numpy as np
 import torch
-from norse.torch.functional.reset import reset_value
-from norse.torch.module.leaky_integrator_box import LIBoxCell
 
+from spikeport.export.norse_rules import PREFIX, RULES, STATEFUL, TRANSPARENT, Shape
 from spikeport.sim.errors import Finding, SpikeportError, refuse
-
-Shape = tuple[int, ...]
-
-
-@dataclass
-class _Part:
-    """What one module becomes: nodes in the order data passes them, loops on the last, and its output's shape."""
-
-    nodes: dict[str, Any]
-    shape: Shape
-    loops: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,10 +38,11 @@ def export(model: torch.nn.Module, input_shape: Shape | None = None) -> Exported
     """
     modules = list(_flat(model, ""))
     findings = [_unsupported(path, m) for path, m in modules if type(m) not in RULES and not isinstance(m, TRANSPARENT)]
+    findings += _used_twice(modules)
     if findings:
         raise SpikeportError(*findings)
     modules = [(path, m) for path, m in modules if not isinstance(m, TRANSPARENT)]
-    shape = input_shape or _first_shape(modules)
+    shape = _input_shape(modules, input_shape)
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
     edges: list[tuple[str, str]] = []
     neurons: dict[str, torch.nn.Module] = {}
@@ -79,16 +65,46 @@ def export(model: torch.nn.Module, input_shape: Shape | None = None) -> Exported
     about = {"source": "norse", "writer": "spikeport", "axes": "sample, step, *shape"} | (
         {} if dt is None else {"dt": dt}
     )
-    return Exported(nir.NIRGraph(nodes, edges, metadata=about), neurons, dt)
+    return Exported(nir.NIRGraph(nodes, edges, metadata=about, type_check=False), neurons, dt)
 
 
 def _flat(module: torch.nn.Module, path: str) -> Iterator[tuple[str, torch.nn.Module]]:
-    """The chain of modules, sequences opened. A module that is not a sequence is one link."""
-    if isinstance(module, torch.nn.Sequential):
-        for name, child in module.named_children():
-            yield from _flat(child, f"{path}.{name}" if path else name)
+    """The chain of modules, sequences opened; a module that stands in two places comes twice.
+
+    Only sequences that run as a chain are opened: a subclass with a forward of its own is one link, and so is a plain
+    Sequential around a neuron, which loses the state that it returns.
+    """
+    if _is_chain(module):
+        for name, child in module._modules.items():
+            if child is not None:
+                yield from _flat(child, f"{path}.{name}" if path else name)
     else:
         yield path or "0", module
+
+
+def _is_chain(module: torch.nn.Module) -> bool:
+    if type(module).forward is norse.SequentialState.forward:
+        return not getattr(module, "return_hidden", False)
+    stateless = not any(type(child) in STATEFUL for child in module.modules())
+    return type(module).forward is torch.nn.Sequential.forward and stateless
+
+
+def _used_twice(modules: list[tuple[str, torch.nn.Module]]) -> list[Finding]:
+    """A neuron module in two places keeps two states, but a recording of it cannot tell its calls apart."""
+    first: dict[int, str] = {}
+    found = []
+    for path, module in modules:
+        if type(module) in STATEFUL and first.setdefault(id(module), path) != path:
+            found.append(
+                Finding(
+                    "module-unsupported",
+                    f"module {path!r}",
+                    f"it is the same {type(module).__name__} as module {first[id(module)]!r}",
+                    "which of its calls a spike came from cannot be recorded",
+                    "Make it a module of its own with the same parameters.",
+                )
+            )
+    return found
 
 
 def _unsupported(path: str, module: torch.nn.Module) -> Finding:
@@ -98,19 +114,28 @@ def _unsupported(path: str, module: torch.nn.Module) -> Finding:
         f"module {path!r}",
         f"it is a {type(module).__name__}",
         "there is no rule that gives its NIR form",
-        f"Build the model as SequentialState (or Sequential) of: {known}.",
+        f"Build the model as norse.torch.SequentialState of: {known}.",
     )
 
 
-def _first_shape(modules: list[tuple[str, torch.nn.Module]]) -> Shape:
+def _input_shape(modules: list[tuple[str, torch.nn.Module]], given: Shape | None) -> Shape:
+    """What the data has, which must be what the first module takes where that says so."""
     first: Any = modules[0][1] if modules else None
-    if isinstance(first, torch.nn.Linear):
-        return (first.in_features,)
-    if hasattr(first, "input_size"):
-        return (int(first.input_size),)
+    size = first.in_features if isinstance(first, torch.nn.Linear) else getattr(first, "input_size", None)
+    told = None if size is None else (int(size),)
+    if told and given and told != given:
+        raise refuse(
+            "data-shape",
+            "data",
+            f"x holds {given} for each step, the model takes {told}",
+            "the model would not run",
+            "Reshape or transpose x, or give the model that this data is for.",
+        )
+    if told or given:
+        return told or given or ()
     raise refuse(
         "data-shape",
-        "module '0'" if modules else "model",
+        f"module {modules[0][0]!r}" if modules else "model",
         f"a {type(first).__name__} does not tell its input shape",
         "NIR writes the shape of every neuron",
         "Give data, or begin with a Linear module.",
@@ -135,129 +160,3 @@ def _time_step(neurons: dict[str, torch.nn.Module]) -> float | None:
             "Give every cell the same dt.",
         )
     return next(iter(steps.values()), None)
-
-
-def _linear(name: str, module: Any, shape: Shape) -> _Part:
-    weight = _array(module.weight)
-    node = nir.Linear(weight=weight) if module.bias is None else nir.Affine(weight=weight, bias=_array(module.bias))
-    return _Part({name: node}, (module.out_features,))
-
-
-def _lif_box(name: str, module: Any, shape: Shape) -> _Part:
-    if module.p.reset_method is not reset_value:
-        raise refuse(
-            "reset-unsupported",
-            f"module {name!r}",
-            "it resets by subtraction",
-            "NIR's LIF resets to a value; the other reset would be changed silently",
-            "Train with reset_method=reset_value.",
-        )
-    p = module.p
-    return _Part({name: nir.LIF(tau=1 / _full(p.tau_mem_inv, shape), r=np.ones(shape), **_potentials(p, shape))}, shape)
-
-
-def _lif(name: str, module: Any, shape: Shape) -> _Part:
-    p = module.p
-    tau_syn, tau_mem = 1 / _full(p.tau_syn_inv, shape), 1 / _full(p.tau_mem_inv, shape)
-    node = nir.CubaLIF(
-        tau_syn=tau_syn, tau_mem=tau_mem, r=np.ones(shape), w_in=tau_syn / module.dt, **_potentials(p, shape)
-    )
-    return _Part({name: node}, shape)
-
-
-def _lif_recurrent(name: str, module: Any, shape: Shape) -> _Part:
-    hidden = (int(module.hidden_size),)
-    nodes = {
-        f"{name}.w_in": nir.Linear(weight=_array(module.input_weights)),
-        f"{name}.w_rec": nir.Linear(weight=_array(module.recurrent_weights)),
-    }
-    return _Part(nodes | _lif(name, module, hidden).nodes, hidden, [f"{name}.w_rec"])
-
-
-def _li(name: str, module: Any, shape: Shape) -> _Part:
-    p = module.p
-    tau_syn, tau_mem = 1 / _full(p.tau_syn_inv, shape), 1 / _full(p.tau_mem_inv, shape)
-    return _Part(
-        {
-            name: nir.CubaLI(
-                tau_syn=tau_syn,
-                tau_mem=tau_mem,
-                r=np.ones(shape),
-                v_leak=_full(p.v_leak, shape),
-                w_in=tau_syn / module.dt,
-            )
-        },
-        shape,
-    )
-
-
-def _li_linear(name: str, module: Any, shape: Shape) -> _Part:
-    weight = nir.Linear(weight=_array(module.input_weights))
-    out = (int(module.hidden_size),)
-    return _Part({f"{name}.w_in": weight} | _li(name, module, out).nodes, out)
-
-
-def _li_box(name: str, module: Any, shape: Shape) -> _Part:
-    p = module.p
-    return _Part(
-        {name: nir.LI(tau=1 / _full(p.tau_mem_inv, shape), r=np.ones(shape), v_leak=_full(p.v_leak, shape))}, shape
-    )
-
-
-def _iaf(name: str, module: Any, shape: Shape) -> _Part:
-    p = module.p
-    node = nir.IF(r=np.ones(shape), v_threshold=_full(p.v_th, shape), v_reset=_full(p.v_reset, shape))
-    return _Part({name: node}, shape)
-
-
-def _potentials(p: Any, shape: Shape) -> dict[str, Any]:
-    """v_leak, threshold and reset; Norse starts at v_leak, which is said where it is not the reset voltage."""
-    found = {"v_leak": _full(p.v_leak, shape), "v_threshold": _full(p.v_th, shape), "v_reset": _full(p.v_reset, shape)}
-    differs = not np.array_equal(found["v_leak"], found["v_reset"])
-    return found | ({"metadata": {"v_initial": found["v_leak"]}} if differs else {})
-
-
-def _array(tensor: Any) -> Any:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _full(value: Any, shape: Shape) -> Any:
-    """A parameter per neuron in float64 (NIR files cannot hold scalars)."""
-    return np.broadcast_to(_array(torch.as_tensor(value)).astype(np.float64), shape).copy()
-
-
-RULES: dict[type, Callable[[str, Any, Shape], _Part]] = {
-    torch.nn.Linear: _linear,
-    norse.LIFBoxCell: _lif_box,
-    norse.LIFCell: _lif,
-    norse.LIF: _lif,
-    norse.LIFRecurrentCell: _lif_recurrent,
-    norse.LIFRecurrent: _lif_recurrent,
-    norse.LICell: _li,
-    norse.LI: _li,
-    norse.LILinearCell: _li_linear,
-    LIBoxCell: _li_box,
-    norse.IAFCell: _iaf,
-    norse.IAF: _iaf,
-}
-"""Module type -> its NIR nodes."""
-
-STATEFUL = frozenset(RULES) - {torch.nn.Linear}
-IN_TIME = (norse.LIF, norse.LIFRecurrent, norse.LI, norse.IAF)
-"""Modules that take a whole sequence [step, sample, *shape] at once; the others take one step."""
-TRANSPARENT = (torch.nn.Identity, torch.nn.Dropout)
-"""Modules that change nothing when a model is run to infer."""
-PREFIX = {
-    torch.nn.Linear: "linear",
-    norse.LIFBoxCell: "lif",
-    norse.LIFCell: "lif",
-    norse.LIF: "lif",
-    norse.LIFRecurrentCell: "lif",
-    norse.LIFRecurrent: "lif",
-    norse.LICell: "li",
-    norse.LI: "li",
-    norse.LILinearCell: "li",
-    LIBoxCell: "li",
-    norse.IAFCell: "if",
-    norse.IAF: "if",
-}

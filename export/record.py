@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikeport.export.norse import IN_TIME
+from spikeport.export.norse_rules import IN_TIME
+from spikeport.sim.errors import refuse
 
 Progress = Callable[[int, int], None]
 BATCH = 256
@@ -47,8 +48,7 @@ def record(
     model.eval()
     try:
         for start in range(0, len(x), BATCH):
-            batch = torch.as_tensor(np.asarray(x[start : start + BATCH]), device=parameter.device).to(parameter.dtype)
-            for name, values in _run(model, neurons, batch.transpose(0, 1), whole).items():
+            for name, values in _run(model, neurons, _steps(x[start : start + BATCH], parameter), whole).items():
                 kept[name].append(values)
             if progress:
                 progress(min(start + BATCH, len(x)), len(x))
@@ -76,11 +76,33 @@ def _run(
                 state = None
                 for step in steps:
                     _, state = model(step, state)
+    except Exception as error:  # the user's own code ran: whatever it raises is theirs to see, in one line
+        raise refuse(
+            "model-failed",
+            f"model {type(model).__name__}",
+            f"{type(error).__name__}: {str(error).strip()[:300]}",
+            "what the model does on the data is what the integers must keep",
+            "Run it on one batch of this data yourself; it takes (step [sample, *shape], state) and returns both.",
+        ) from error
     finally:
         for hook in hooks:
             hook.remove()
     found = {name: parts[0] if whole else torch.stack(parts) for name, parts in outputs.items()}
     return {name: t.transpose(0, 1).flatten(2).cpu().numpy() for name, t in found.items()}
+
+
+def _steps(x: NDArray[Any], parameter: torch.Tensor) -> torch.Tensor:
+    """A batch as the model takes it, [step, sample, *shape]. Raises `SpikeportError` (`data-range`)."""
+    batch = torch.as_tensor(np.array(x), device=parameter.device).to(parameter.dtype).transpose(0, 1)
+    if not torch.isfinite(batch).all():
+        raise refuse(
+            "data-range",
+            "data",
+            f"values up to {np.abs(x).max():.3g} are infinite in the model's {parameter.dtype}",
+            "the model would see other data than the integers",
+            "Scale the data.",
+        )
+    return batch
 
 
 def _settings(parameter: torch.Tensor) -> dict[str, Any]:

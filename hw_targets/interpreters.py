@@ -14,7 +14,7 @@ from spikeport.sim.errors import refuse
 
 VARIABLE = "SPIKEPORT_LAVA_PYTHON"
 REQUIREMENT = "lava-nc==0.10.0"
-_PROBE = "import sys, importlib.util as u; sys.exit(0 if u.find_spec('lava.magma') else 1)"
+_PROBE = "import sys, importlib.metadata as m; sys.exit(0 if m.version('lava-nc').startswith('0.10.') else 1)"
 _IS_310 = "import sys; sys.exit(0 if sys.version_info[:2] == (3, 10) else 1)"
 
 
@@ -30,6 +30,8 @@ def lava_python(given: str | None = None) -> str:
     Raises `SpikeportError` (`lava-missing`) with where it looked.
     """
     chosen = given or os.environ.get(VARIABLE)
+    if chosen and os.sep in chosen:
+        chosen = os.path.abspath(chosen)  # the worker runs in another folder
     candidates = [chosen] if chosen else list(_candidates())
     for candidate in candidates:
         if _succeeds(candidate, _PROBE):

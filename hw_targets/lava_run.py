@@ -70,7 +70,7 @@ def _run_child(python: str, folder: Path, time_limit: float, progress: Progress 
             [python, "-m", "spikeport.hw_targets.lava_worker", str(folder)],
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends with this process, however it ends; the worker watches it
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -85,7 +85,7 @@ def _watch(child: subprocess.Popen[bytes], folder: Path, time_limit: float, prog
     """Return when the Trace is there; raise when the child fails, ends without it or takes too long."""
     end = time.monotonic() + time_limit
     while child.poll() is None:
-        if (folder / "error.txt").exists():  # it may hang in stop() from here on
+        if (folder / "error.txt").exists() or (folder / "trace.npz").exists():  # it may hang in stop() from here on
             _wait(child, _GRACE)
             break
         if time.monotonic() > end:

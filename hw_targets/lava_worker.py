@@ -7,7 +7,10 @@ and, if it fails, in `error.txt`; the parent owns its time limit and kills its w
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -56,11 +59,23 @@ def _run_part(process: object, steps: int, number: int, parts: int) -> None:
         process.stop()  # type: ignore[attr-defined]
 
 
+def _end_with_parent() -> None:
+    """End the whole group when the parent is gone, killed or not: its end of our standard input closes then."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.killpg(os.getpgid(0), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _report(folder: Path) -> None:
     (folder / "error.txt").write_text(traceback.format_exc())
 
 
 if __name__ == "__main__":
+    _end_with_parent()
     try:
         run(Path(sys.argv[1]))
     except BaseException:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 import spikeport
 from spikeport.export import nir_file
 from spikeport.pipeline.result import Result
-from spikeport.sim.errors import refuse
+from spikeport.sim.errors import SpikeportError, refuse
 from spikeport.sim.store import save_program, save_trace
 
 MANIFEST = "manifest.json"
@@ -25,45 +26,71 @@ PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse")
 
 
 def require_free(folder: Path) -> None:
-    """Raise `SpikeportError` (`output-exists`) unless the folder is new, empty or an older bundle."""
-    if not folder.exists() or (folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))):
-        return
-    raise refuse(
-        "output-exists",
-        str(folder),
-        "it exists and is not a bundle of spikeport's",
-        "a bundle replaces its folder as a whole",
-        "Choose another folder or remove this one.",
-    )
-
-
-def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
-    """Write model.nir, program.npz, trace.npz, report.json, report.html and manifest.json; replace an older bundle at
-    the end.
-    """
-    require_free(folder)
+    """Raise `SpikeportError` (`output-exists`) unless the folder is new, empty, or a bundle with nothing else in it."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        others = _others(folder)
     except OSError as error:
+        raise _unwritable(folder, str(error)) from error
+    if others:
         raise refuse(
             "output-exists",
             str(folder),
-            str(error),
-            "the bundle has to be written somewhere",
-            "Choose a path in a folder that you can write to.",
-        ) from error
+            f"it is there and holds {others}",
+            "a bundle replaces its folder as a whole, and that is not a bundle's",
+            "Choose another folder, or move that away.",
+        )
+
+
+def _others(folder: Path) -> str:
+    """What in the folder no bundle of ours has; empty for a bundle."""
+    if not folder.is_dir():
+        return "a file"
     try:
-        _fill(result, beside, command)
-        beside.chmod(0o755)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        known = {MANIFEST, *manifest["files"]} if "spikeport" in manifest else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        known = set()
+    return ", ".join(sorted(path.name for path in folder.iterdir() if path.name not in known)[:3])
+
+
+def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
+    """Write model.nir, program.npz, trace.npz, report.json, report.html, manifest.json; replace an older bundle at the
+    end.
+    """
+    folder = Path(os.path.realpath(folder))
+    require_free(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".spikeport-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, str(error)) from error
+    try:
+        _fill(result, beside / "new", command)
         if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
+            folder.rename(beside / "old")
+        (beside / "new").rename(folder)
+    except OSError as error:
+        if (beside / "old").exists() and not folder.exists():
+            (beside / "old").rename(folder)
+        raise _unwritable(folder, str(error)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _unwritable(folder: Path, what: str) -> SpikeportError:
+    return refuse(
+        "output-unwritable",
+        str(folder),
+        what,
+        "the bundle has to be written somewhere",
+        "Choose a path in a folder that you can write to, with enough space.",
+    )
+
+
 def _fill(result: Result, folder: Path, command: Sequence[str]) -> None:
+    folder.mkdir()
     nir_file.write(result.model.graph, folder / "model.nir")
     save_program(result.program, folder / "program.npz")
     save_trace(result.trace, folder / "trace.npz")

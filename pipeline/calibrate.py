@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.network import Network
-from spikeport.sim.errors import Finding, SpikeportError
+from spikeport.sim.errors import refuse
 from spikeport.sim.program import Wire
 
 Float = NDArray[np.float64]
@@ -47,7 +47,8 @@ def calibrate(
     initial = {layer.name: layer.initial for layer in network.layers}
 
     def observe(step: float_model.Step) -> None:
-        np.maximum(reach[step.layer], np.abs(step.v - initial[step.layer]).max(0), out=reach[step.layer])
+        seen = reach[step.layer]
+        seen[:] = np.maximum(seen, np.abs(step.v - initial[step.layer]).max(0))
 
     inputs = {part.name: code_input(part.name, stimulus[part.name]) for part in network.inputs}
     float_model.run(network, stimulus, observe=observe, progress=progress)
@@ -59,36 +60,66 @@ CURRENT_BITS = 8
 """Width in which float currents enter the chip, as graded spikes."""
 
 
+WIDEST = 24
+"""Bits of the widest graded spike."""
+
+
 def code_input(name: str, values: NDArray[Any]) -> InputCoding:
-    """0 and 1 are spikes; other integers graded spikes as they are; floats currents, in 8 bits of their maximum."""
+    """0 and 1 are spikes; other integers graded spikes as they are; floats currents, in 8 bits of their maximum.
+
+    Raises `SpikeportError` (`data-range`) for integers wider than a graded spike.
+    """
     values = np.asarray(values)
-    if values.dtype.kind in "iub":
-        high = int(np.abs(values.astype(np.int64)).max(initial=0))
-        return InputCoding(Wire(1) if high <= 1 and values.min(initial=0) >= 0 else Wire(high.bit_length() + 1), 1.0)
-    if values.dtype.kind != "f" or not np.isfinite(values).all():
-        raise SpikeportError(
-            Finding(
-                "data-values",
-                name,
-                f"the data is {values.dtype} with NaN, infinity or no numbers",
-                "every value must become an integer",
-                "Give finite numbers.",
-            )
-        )
-    if np.isin(values, (0.0, 1.0)).all():
+    top = (
+        max(abs(int(values.min())), abs(int(values.max())))
+        if values.dtype.kind in "iub"
+        else float(np.abs(values).max())
+    )
+    if np.isin(values, (0, 1)).all():
         return InputCoding(Wire(1), 1.0)
-    top = float(np.abs(values).max())
-    return InputCoding(Wire(CURRENT_BITS), top / (2 ** (CURRENT_BITS - 1) - 1))
+    if values.dtype.kind == "f":
+        return InputCoding(Wire(CURRENT_BITS), top / (2 ** (CURRENT_BITS - 1) - 1))
+    bits = int(top).bit_length() + 1
+    if bits > WIDEST:
+        raise refuse(
+            "data-range",
+            name,
+            f"integers up to {top} need {bits} bits",
+            f"a graded spike carries at most {WIDEST}",
+            "Give smaller integers, or floats, which are scaled.",
+        )
+    return InputCoding(Wire(bits), 1.0)
 
 
 def encode(
     network: Network, codings: Mapping[str, InputCoding], stimulus: Mapping[str, NDArray[Any]]
 ) -> dict[str, Any]:
-    """The stimulus as integers for the Program; currents beyond the calibrated range saturate."""
-    coded = {}
-    for part in network.inputs:
-        coding, values = codings[part.name], np.asarray(stimulus[part.name])
-        if values.dtype.kind == "f":
-            values = np.clip(np.rint(values / coding.scale), coding.wire.low, coding.wire.high)
-        coded[part.name] = values.astype(np.int32)
-    return coded
+    """The stimulus as integers for the Program; see `to_wire`."""
+    return {part.name: to_wire(part.name, codings[part.name], stimulus[part.name]) for part in network.inputs}
+
+
+def to_wire(name: str, coding: InputCoding, values: NDArray[Any]) -> NDArray[np.int32]:
+    """Values as integers of a coding: scaled and rounded where it is for currents, which saturate beyond the
+    calibrated range; otherwise unchanged. Raises `SpikeportError` (`data-not-binary`, `data-range`) for what the wire
+    cannot carry."""
+    values, wire = np.asarray(values), coding.wire
+    if coding.scale != 1.0:
+        return np.clip(np.rint(values / coding.scale), wire.low, wire.high).astype(np.int32)
+    whole = values.dtype.kind in "iub" or bool((values == np.rint(values)).all())
+    if not whole or values.min() < wire.low or values.max() > wire.high:
+        raise refuse(
+            "data-range" if wire.graded else "data-not-binary",
+            name,
+            f"the data holds {'' if whole else 'fractions within '}{values.min():g}..{values.max():g}",
+            f"by the calibration data this wire carries integers {wire.low}..{wire.high}",
+            "Port with calibration data of the same kind and range, or correct the data.",
+        )
+    return values.astype(np.int32)
+
+
+def saturated(coding: InputCoding, values: NDArray[Any]) -> float:
+    """The share of values beyond the calibrated range of a current."""
+    if coding.scale == 1.0:
+        return 0.0
+    whole = np.rint(np.asarray(values) / coding.scale)
+    return float(((whole < coding.wire.low) | (whole > coding.wire.high)).mean())

@@ -5,6 +5,7 @@ Exit 0: it holds; 1: it ran and does not hold; 2: the input or the call is wrong
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,7 @@ Factory = Annotated[
 Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
 Data = Annotated[Path, typer.Option("--data", help=".npz with x [sample, step, *shape] (y, dt), or .npy.")]
 LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
-LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", help="Seconds until Lava is given up.")]
+LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
 
 
@@ -117,7 +118,7 @@ def check(
     found = run_check(model, factory=factory, dt=dt)
     show.findings(found, as_json, show.out)
     if not as_json:
-        show.verdict("FAILED" if found else "PASSED", f"{len(found)} findings in {model}")
+        show.verdict("FAILED" if found else "PASSED", f"{len(found)} finding{'s' * (len(found) != 1)} in {model}")
     raise typer.Exit(1 if found else 0)
 
 
@@ -133,8 +134,10 @@ def run(
 ) -> None:
     """What does it do?"""
     from spikeport.pipeline.programs import run_one
-    from spikeport.sim.store import save_trace
+    from spikeport.sim.files import require_replaceable
+    from spikeport.sim.store import TRACE, save_trace
 
+    require_replaceable(out, TRACE)
     with show.watching() as watch:
         trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)
     save_trace(trace, out)
@@ -171,12 +174,12 @@ def verify(
 
     with show.watching() as watch:
         options = {"python": lava_python, "time_limit": lava_timeout}
-        found, equal, why = run_verify(program, data, _listed(engines), against, options, watch)
+        found = run_verify(program, data, _listed(engines), against, options, watch)
     if as_json:
-        show.as_json(found)
+        show.as_json(found.as_dict())
     else:
-        show.verdict("PASSED" if equal else "FAILED", why)
-    raise typer.Exit(0 if equal else 1)
+        show.verdict("PASSED" if found.equal else "FAILED", str(found))
+    raise typer.Exit(0 if found.equal else 1)
 
 
 @app.command()
@@ -208,6 +211,7 @@ def doctor(
 
 def main() -> None:
     """Run the command line; a user's error is printed as findings and exits with 2."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` cleans up
     try:
         app(standalone_mode=True)
     except SpikeportError as error:

@@ -4,7 +4,7 @@ them.
 
 from __future__ import annotations
 
-import zipfile
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
     Raises `SpikeportError`: `data-unreadable`, `data-shape`, `data-values`, `data-empty`.
     """
     if isinstance(data, Dataset):
-        return data
+        return data if labels is None else replace(data, y=_labels(data.name, labels, len(data)))
     if isinstance(data, str | Path):
         found, name = _read(Path(data)), str(data)
     else:
-        found = dict(data) if isinstance(data, dict) else {"x": np.asarray(data)}
+        found = dict(data) if isinstance(data, dict) else {"x": data}
     if "x" not in found:
         raise refuse(
             "data-unreadable",
@@ -53,26 +53,51 @@ def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
             "x is what enters the network",
             "Save it with numpy.savez(path, x=..., y=..., dt=...).",
         )
-    x = np.asarray(found["x"])
-    y = labels if labels is not None else found.get("y")
-    dt = found.get("dt")
+    x = _native(name, found["x"])
     _require_sound(name, x)
-    return Dataset(
-        x, None if y is None else _labels(name, np.asarray(y), len(x)), None if dt is None else float(dt), name
-    )
+    y = labels if labels is not None else found.get("y")
+    return Dataset(x, None if y is None else _labels(name, y, len(x)), _time_step(name, found.get("dt")), name)
+
+
+def _native(name: str, values: Any) -> NDArray[Any]:
+    """An array in this machine's byte order; a torch tensor is taken from its device."""
+    try:
+        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    except ValueError as error:
+        raise refuse("data-shape", name, str(error), "x is one array", "Give samples of equal shape.") from error
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _time_step(name: str, dt: Any) -> float | None:
+    if dt is None:
+        return None
+    value = np.asarray(dt)
+    if value.size != 1 or value.dtype.kind not in "fiu":
+        raise refuse(
+            "data-values",
+            name,
+            f"dt is {value.dtype} of shape {value.shape}",
+            "dt is one number",
+            "Give dt in seconds.",
+        )
+    return float(value.reshape(()))
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise refuse(
+            "file-missing", str(path), "there is no such file", "the network needs data to run on", "Check the path."
+        )
     try:
         content = np.load(path, allow_pickle=False)
         return {"x": content} if isinstance(content, np.ndarray) else {key: content[key] for key in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged files raise a dozen types
         raise refuse(
             "data-unreadable",
             str(path),
-            f"{type(error).__name__}: {error}",
+            f"it cannot be read as NumPy's .npz or .npy ({type(error).__name__})",
             "the network needs data to run on",
-            "Give a .npz with x (and y, dt), or a .npy.",
+            "Save it with numpy.savez(path, x=..., y=..., dt=...), numbers only.",
         ) from error
 
 
@@ -101,16 +126,20 @@ def _require_sound(name: str, x: NDArray[Any]) -> None:
         )
 
 
-def _labels(name: str, y: NDArray[Any], samples: int) -> NDArray[Any]:
-    if y.shape != (samples,) or y.dtype.kind not in "iu":
+def _labels(name: str, labels: Any, samples: int) -> NDArray[Any]:
+    y = _native(name, labels)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.dtype.kind not in "iub":
+        raise refuse("data-values", name, f"y is {y.dtype}", "y is one integer label per sample", "Give y as integers.")
+    if y.shape != (samples,):
         raise refuse(
             "data-shape",
             name,
-            f"y is {y.dtype} of shape {y.shape}, x holds {samples} samples",
+            f"y has shape {y.shape}, x holds {samples} samples",
             "y is one integer label per sample",
-            "Give y [sample] as integers.",
+            "Give y [sample].",
         )
-    return y
+    return y.astype(np.int64)
 
 
 def apart(data: Dataset, calibration: Dataset | None) -> tuple[Dataset, Dataset, bool]:
@@ -118,11 +147,17 @@ def apart(data: Dataset, calibration: Dataset | None) -> tuple[Dataset, Dataset,
     be helped.
     """
     if calibration is not None:
-        return calibration, data, False
+        return calibration, data, _shared(calibration, data)
     if len(data) < SPLIT_FROM:
         return data, data, True
     count = min(len(data) // CALIBRATION_SHARE, CALIBRATION_MOST)
     return data.part(slice(0, count)), data.part(slice(count, None)), False
+
+
+def _shared(one: Dataset, other: Dataset) -> bool:
+    """Whether a sample of one is a sample of the other, to the byte."""
+    seen = {hashlib.sha256(x.tobytes()).digest() for x in one.x}
+    return any(hashlib.sha256(x.astype(one.x.dtype).tobytes()).digest() in seen for x in other.x)
 
 
 def stimulus(data: Dataset, inputs: dict[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:

@@ -1,14 +1,14 @@
 """Source equivalence: is the exported graph the user's model?
 
 The recorded spikes of the user's model against the Network in float64. Both round, so a neuron whose voltage is within
-the derived rounding bound of its threshold may decide either way: a near tie. In each sample the first differing step
-and layer must consist of near ties only; what comes later in that sample is their consequence. Anything else is an
-export error.
+the derived rounding bound of its threshold may decide either way: a near tie. There the Network follows the recording,
+so that what comes later is judged as well; any other difference is an export error, and what comes later in its sample
+is its consequence.
 
 The bound is a running error analysis of the model's arithmetic with unit roundoff e (Higham, Accuracy and Stability of
-Numerical Algorithms, 3.1): a sum of n products errs by at most g(n) sum |w||s| with g(n) = n e / (1 - n e), and each
-of the few further operations of a step by e times its result; `_OPERATIONS` of them cover every cell of Norse, its
-rounded coefficients included.
+Numerical Algorithms, 3.1): sums of n products, one matrix after another, err by at most g(n) sum |w||s| with g(n) = n
+e / (1 - n e), n counting all of them and |w| the product of their magnitudes; each of the few further operations of a
+step errs by e times its result; `_OPERATIONS` of them cover every cell of Norse, its rounded coefficients included.
 """
 
 from __future__ import annotations
@@ -50,12 +50,17 @@ class Place:
 
 @dataclass(frozen=True)
 class SourceEquivalence:
-    """`equal`: no error. `near_ties` and `errors` hold the first differing neurons of each differing sample."""
+    """`equal`: no error. `near_ties` are all neurons' steps that rounding decided, `errors` the first in each sample.
+
+    `undecided` is the share of all neurons' steps in which rounding could have decided either way: where it is large
+    (low precision), equal spikes prove little.
+    """
 
     recorded_on: dict[str, Any]
     samples: int
     near_ties: tuple[Place, ...]
     errors: tuple[Place, ...]
+    undecided: float
 
     @property
     def equal(self) -> bool:
@@ -67,9 +72,15 @@ class SourceEquivalence:
             "recorded_on": self.recorded_on,
             "equal": self.equal,
             "samples": self.samples,
-            "near_ties": [asdict(p) for p in self.near_ties],
-            "errors": [asdict(p) for p in self.errors[:20]],
+            "undecided": self.undecided,
+            "near_ties": [asdict(p) for p in self.near_ties[:MOST_PLACES]],
+            "near_tie_count": len(self.near_ties),
+            "errors": [asdict(p) for p in self.errors[:MOST_PLACES]],
         }
+
+
+MOST_PLACES = 20
+"""Places listed in a report."""
 
 
 class _Judge:
@@ -81,53 +92,66 @@ class _Judge:
         self.error_i = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
         self.error_v = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
         self.before = {layer.name: np.tile(layer.initial, (samples, 1)) for layer in network.layers}
-        self.open = np.ones(samples, bool)
-        """Samples that have not differed yet."""
+        self.sound = np.ones(samples, bool)
+        """Samples without an error so far."""
         self.near_ties: list[Place] = []
         self.errors: list[Place] = []
+        self.decisions = self.undecided = 0
 
-    def observe(self, step: float_model.Step) -> None:
+    def observe(self, step: float_model.Step) -> NDArray[np.bool_] | None:
         layer = self.layers[step.layer]
         self._grow(layer, step)
+        bound = self.error_v[step.layer]
+        if not layer.spikes:
+            if step.layer in self.recorded:
+                off = np.abs(self.recorded[step.layer][:, step.index] - step.v)
+                self._judge(step, ~(off <= bound), off)  # so that NaN differs
+            self.before[step.layer] = step.v
+            return None
+        fired = step.v > layer.threshold
         if step.layer in self.recorded:
-            got = self.recorded[step.layer][:, step.index]
-            if layer.spikes:
-                self._judge(step, got != (step.v > layer.threshold), np.abs(step.v - layer.threshold))
-            else:
-                off = np.abs(got - step.v)
-                self._judge(step, ~(off <= self.error_v[step.layer]), off)  # so that NaN differs
-        fired = (step.v > layer.threshold) & layer.spikes
-        self.error_v[step.layer][fired] = 0.0  # a reset value is exact
+            got, distance = self.recorded[step.layer][:, step.index], np.abs(step.v - layer.threshold)
+            self.decisions += fired.size
+            self.undecided += int((distance <= bound).sum())
+            self._judge(step, got != fired, distance)
+            fired = np.where(distance <= bound, got > 0, fired)
+        bound[fired] = 0.0  # a reset value is exact
         self.before[step.layer] = np.where(fired, layer.reset, step.v)
+        return fired
 
     def _grow(self, layer: NetworkLayer, step: float_model.Step) -> None:
         """One step of the running error bound."""
         name, e = step.layer, self.roundoff
-        terms = 2 + sum(p.weight.shape[1] for p, _ in step.sources)
-        size = np.abs(layer.bias) + sum(
-            (through(np.abs(s), abs(p.weight)) for p, s in step.sources), np.zeros_like(step.i)
+        terms = min(layer.terms * e, 0.5)
+        size = sum(
+            (through(np.abs(s), p.magnitude) for p, s in step.sources), np.tile(layer.bias_magnitude, (len(step.i), 1))
         )
-        error_x = terms * e / (1 - terms * e) * size
+        error_x = terms / (1 - terms) * size
         kept = np.abs(step.i - layer.gain_i * step.x)
+        drawn = np.abs(layer.gain_i) * size
         self.error_i[name] = (
-            layer.keep_i * self.error_i[name]
+            np.abs(layer.keep_i) * self.error_i[name]
             + np.abs(layer.gain_i) * error_x
-            + _OPERATIONS * e * (kept + np.abs(layer.gain_i * step.x) + np.abs(step.i))
+            + _OPERATIONS * e * (kept + drawn + np.abs(step.i))
         )
         drive = np.abs(layer.gain_v) * np.abs(step.i) + np.abs(layer.drive)
         self.error_v[name] = (
-            layer.keep_v * self.error_v[name]
+            np.abs(layer.keep_v) * self.error_v[name]
             + np.abs(layer.gain_v) * self.error_i[name]
             + _OPERATIONS * e * (np.abs(self.before[name]) + drive + np.abs(step.v))
         )
 
     def _judge(self, step: float_model.Step, differs: NDArray[np.bool_], distance: Float) -> None:
-        differs = differs & self.open[:, None]
-        for sample, neuron in np.argwhere(differs):
-            bound = float(self.error_v[step.layer][sample, neuron])
-            place = Place(step.layer, step.index, int(sample), int(neuron), float(distance[sample, neuron]), bound)
-            (self.near_ties if place.distance <= bound else self.errors).append(place)
-        self.open &= ~differs.any(1)
+        """Sort the differences of the samples that are still sound into near ties and errors."""
+        bound = self.error_v[step.layer]
+        for sample, neuron in np.argwhere(differs & self.sound[:, None]):
+            at = (sample, neuron)
+            place = Place(step.layer, step.index, int(sample), int(neuron), float(distance[at]), float(bound[at]))
+            if place.distance <= place.bound:
+                self.near_ties.append(place)
+            else:
+                self.errors.append(place)
+                self.sound[sample] = False
 
 
 def judge(
@@ -144,7 +168,8 @@ def judge(
     samples = len(next(iter(stimulus.values())))
     judge = _Judge(network, recorded, roundoff, samples)
     float_model.run(network, stimulus, observe=judge.observe, progress=progress)
-    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors))
+    undecided = judge.undecided / judge.decisions if judge.decisions else 0.0
+    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors), undecided)
 
 
 def require_equal(found: SourceEquivalence) -> None:

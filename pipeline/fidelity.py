@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline.interval import Loss, disagreement, paired_loss
-from spikeport.pipeline.network import Activity, Network
+from spikeport.pipeline.network import Activity, LayerActivity, Network
 from spikeport.pipeline.quantize import LayerScale, Quantized
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import arith
+from spikeport.sim.errors import refuse
 from spikeport.sim.trace import LayerTrace, Trace
 
 
@@ -56,7 +57,10 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """`metric` is accuracy where there are labels, else agreement. `loss` holds one-sided 95 % bounds."""
+    """`metric` is accuracy where there are labels, else agreement. `loss` holds one-sided 95 % bounds.
+
+    `silent` is the share of samples in which the float model's output does nothing, so that its answer means nothing.
+    """
 
     metric: str
     float_score: float | None
@@ -65,16 +69,9 @@ class Fidelity:
     loss: Loss
     decode: str
     samples: int
+    silent: float
     layers: tuple[LayerFidelity, ...]
     first_divergence: Divergence | None
-
-    @property
-    def weakest(self) -> LayerFidelity | None:
-        """The layer that agrees least: by spike F1 within 2 steps, then among read-outs by their error."""
-        spiking = [layer for layer in self.layers if layer.spike_f1["2"] is not None]
-        if spiking:
-            return min(spiking, key=lambda layer: layer.spike_f1["2"] or 0.0)
-        return max(self.layers, key=lambda layer: layer.cumulative_error or 0.0, default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """The `fidelity` part of report.json."""
@@ -88,6 +85,7 @@ class Fidelity:
             "loss_low": self.loss.low,
             "decode": self.decode,
             "samples": self.samples,
+            "silent": self.silent,
             "layers": [asdict(layer) for layer in self.layers],
             "first_divergence": asdict(self.first_divergence) if self.first_divergence else None,
         }
@@ -114,10 +112,40 @@ def judge(
     same = want == got
     score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
     if labels is not None:
+        _require_answers(labels, activity[output].v.shape[2])
         right, still = want == labels, got == labels
         score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
     metric, before, after, loss = score
-    return Fidelity(metric, before, after, float(same.mean()), loss, way, len(same), layers, _first(activity, trace))
+    return Fidelity(
+        metric,
+        before,
+        after,
+        float(same.mean()),
+        loss,
+        way,
+        len(same),
+        _silent(activity[output], way),
+        layers,
+        _first(activity, trace),
+    )
+
+
+def _require_answers(labels: NDArray[Any], outputs: int) -> None:
+    if labels.min() < 0 or labels.max() >= outputs:
+        raise refuse(
+            "data-range",
+            "labels",
+            f"they are {labels.min()}..{labels.max()}, the output has {outputs} neurons",
+            "a label is the number of the neuron that should answer",
+            "Give labels that count from 0.",
+        )
+
+
+def _silent(output: LayerActivity, way: str) -> float:
+    """The share of samples without a spike, or without a voltage that differs between neurons."""
+    if way == "count":
+        return float((output.spikes.sum((1, 2)) == 0).mean())
+    return float((np.ptp(output.v, axis=2).max(1) == 0).mean())
 
 
 def _voltage(layer: LayerTrace, scale: LayerScale) -> NDArray[Any]:

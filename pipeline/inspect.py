@@ -44,16 +44,18 @@ def findings(nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | No
                 "Export the spiking network itself, not only its weights.",
             )
         )
-    for port in sorted(PORTS - {kind(node) for node in nodes.values()}):
-        found.append(
-            Finding(
-                "nir-edge",
-                "graph",
-                f"it has no {port} node",
-                "data has to enter and leave the network",
-                f"Add an {port} node and its edge.",
+    for port in sorted(PORTS):
+        count = sum(kind(node) == port for node in nodes.values())
+        if count != 1:
+            found.append(
+                Finding(
+                    "nir-ports",
+                    "graph",
+                    f"it has {count} {port} nodes",
+                    "one array enters and one layer is read",
+                    f"Give the graph exactly one {port}.",
+                )
             )
-        )
     return found
 
 
@@ -89,25 +91,21 @@ def _edges(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Iterator[Find
                 "Sum with two nodes, or double the weights.",
             )
     for name in sorted(known):
-        where = f"node {name!r}"
-        into, out = (sum(edge[end] == name for edge in edges) for end in (1, 0))
-        if (not into and kind(nodes[name]) != "Input") or (not out and kind(nodes[name]) != "Output"):
-            missing = "to" if not into and kind(nodes[name]) != "Input" else "from"
+        yield from _ends(name, kind(nodes[name]), edges)
+
+
+def _ends(name: str, port: str, edges: list[tuple[str, str]]) -> Iterator[Finding]:
+    """Data enters through an Input only, leaves through an Output only, and passes through everything else."""
+    for end, word, without in ((1, "to", "Input"), (0, "from", "Output")):
+        there = any(edge[end] == name for edge in edges)
+        if there == (port == without):
+            what = f"an edge leads {word} this {port}" if there else f"no edge leads {word} it"
             yield Finding(
                 "nir-edge",
-                where,
-                f"no edge leads {missing} it",
-                "it cannot take part in the computation",
-                "Remove the node or connect it.",
-            )
-        wrong = "into" if into and kind(nodes[name]) == "Input" else "out of"
-        if (into and kind(nodes[name]) == "Input") or (out and kind(nodes[name]) == "Output"):
-            yield Finding(
-                "nir-edge",
-                where,
-                f"an edge leads {wrong} this {kind(nodes[name])}",
-                "ports are the graph's ends",
-                "Remove the edge.",
+                f"node {name!r}",
+                what,
+                "ports are the graph's ends" if there else "it cannot take part in the computation",
+                "Remove the edge." if there else "Remove the node or connect it.",
             )
 
 
@@ -171,7 +169,10 @@ def _resets(name: str, node: Any) -> Iterator[Finding]:
     if not hasattr(node, "v_reset"):
         return
     where = f"node {name!r}"
-    if not np.array_equal(initial(node), node.v_reset):
+    given = np.asarray(node.metadata.get("v_initial", node.v_reset))
+    if given.dtype.kind not in "fiu" or given.shape != np.shape(node.v_reset):
+        yield _shape(name, f"v_initial {given.shape} of {given.dtype}", "each neuron starts somewhere")
+    elif not np.array_equal(initial(node), node.v_reset):
         yield Finding(
             "reset-unsupported",
             where,

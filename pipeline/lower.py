@@ -104,8 +104,10 @@ class _Paths:
             inside = sorted(members & set(self.neurons))
             loop = len(members) > 1 or any(self.links.has_edge(n, n) for n in members)
             delayed = any(kind(self.nodes[n]) == "Delay" for n in members)
-            if loop and (not inside or (len(inside) > 1 and not delayed)):
+            memoryless = not nx.is_directed_acyclic_graph(self.links.subgraph(members - set(self.neurons)))
+            if loop and (memoryless or (len(inside) > 1 and not delayed)):
                 what = f"it passes through {len(inside)} neuron layers: {', '.join(inside) or 'none'}"
+                what = "a part of it passes through no neuron" if memoryless else what
                 found.append(_cycle(members, what))
         return sorted(found, key=lambda f: f.where)
 
@@ -136,56 +138,72 @@ class _Paths:
             steps.add_edges_from((source, name) for source, lag in reached if lag == 0 and source in self.neurons)
         return steps
 
-    def reaching(self, name: str) -> tuple[Paths, Float]:
-        """What neuron `name` receives, and the sum of biases on the way. Its own recurrence takes at least one step."""
-        paths, bias = self._into(name)
+    def reaching(self, name: str, absolute: bool = False) -> tuple[Paths, Float]:
+        """What neuron `name` receives, and the sum of biases on the way. Its own recurrence takes at least one step.
+
+        `absolute`: of the magnitudes of all matrices and biases, which do not cancel.
+        """
+        paths, bias = self._into(name, absolute)
         found: Paths = {}
         for (source, lag), matrix in paths.items():
-            key = (source, max(lag, 1) if source == name else lag)
-            found[key] = found[key] + matrix if key in found else matrix
+            _add(found, (source, max(lag, 1) if source == name else lag), matrix)
         return found, bias
 
-    def _into(self, name: str) -> tuple[Paths, Float]:
+    def _into(self, name: str, absolute: bool) -> tuple[Paths, Float]:
         size = int(np.prod(self.shapes.into(name)))
         paths: Paths = {}
         bias = np.zeros(size)
         for previous in sorted(self.links.predecessors(name)):
-            node = self.nodes[previous]
-            if kind(node) in LINEAR or kind(node) == "Delay":
-                behind, offset = self._into(previous)
-                found, offset = self._apply(previous, behind, offset)
-                bias += offset
+            if kind(self.nodes[previous]) in FOLDED:
+                found, offset = self._through(previous, *self._into(previous, absolute), absolute)
+                bias = bias + offset
             else:
                 found = {(previous, 0): sparse.eye_array(size).tocsr()}
             for key, matrix in found.items():
-                paths[key] = paths[key] + matrix if key in paths else matrix
+                _add(paths, key, matrix)
         return paths, bias
 
-    def _apply(self, name: str, behind: Paths, offset: Float) -> tuple[Paths, Float]:
+    def _through(self, name: str, behind: Paths, offset: Float, absolute: bool) -> tuple[Paths, Float]:
         """What a linear node, or a Delay, makes of what reaches it."""
         node = self.nodes[name]
         if kind(node) == "Delay":
             return _delayed(behind, inspect.delay_steps(node, self.dt)), offset
         _, matrix, bias = LINEAR[kind(node)](node, self.shapes.into(name))
+        matrix, bias = (abs(matrix), np.abs(bias)) if absolute else (matrix, bias)
         return {key: matrix @ before for key, before in behind.items()}, matrix @ offset + bias
+
+    def _terms(self, name: str) -> int:
+        """Products and sums, at most, from the last spikes to what `name` receives."""
+        before = [p for p in self.links.predecessors(name) if kind(self.nodes[p]) in FOLDED]
+        return 2 + sum(int(np.prod(self.shapes.into(p))) + self._terms(p) for p in before)
 
     def network(self) -> Network:
         """The Network; call only when `findings` is empty."""
         layers, projections = [], []
         for name in nx.lexicographical_topological_sort(self._forward()):
-            paths, bias = self.reaching(name)
-            layers.append(self._layer(name, bias))
-            projections += [Projection(source, name, compact(w), lag) for (source, lag), w in sorted(paths.items())]
+            (paths, bias), (sizes, bias_size) = self.reaching(name), self.reaching(name, absolute=True)
+            layers.append(self._layer(name, bias, bias_size))
+            projections += [
+                Projection(source, name, compact(w), compact(sizes[source, lag]), lag)
+                for (source, lag), w in sorted(paths.items())
+            ]
         inputs = tuple(NetworkInput(name, self.shapes.out(name)) for name in self.inputs)
         ends = [next(self.links.predecessors(n)) for n, node in sorted(self.nodes.items()) if kind(node) == "Output"]
         return Network(self.dt, inputs, tuple(layers), tuple(projections), tuple(dict.fromkeys(ends)))
 
-    def _layer(self, name: str, bias: Float) -> NetworkLayer:
+    def _layer(self, name: str, bias: Float, bias_size: Float) -> NetworkLayer:
         node = self.nodes[name]
         parameters = NEURONS[kind(node)](node, self.dt if self.dt is not None else 1.0)  # no dt: no time constant
-        shape = self.shapes.out(name)
+        shape, spikes, terms = self.shapes.out(name), kind(node) not in SILENT, self._terms(name)
         flat = {key: np.array(np.broadcast_to(p, shape), np.float64).ravel() for key, p in parameters.items()}
-        return NetworkLayer(name, shape, kind(node), kind(node) not in SILENT, bias=bias, **flat)
+        return NetworkLayer(name, shape, kind(node), spikes, bias=bias, bias_magnitude=bias_size, terms=terms, **flat)
+
+
+FOLDED = frozenset({"Delay", *LINEAR})
+
+
+def _add(paths: Paths, key: tuple[str, int], matrix: Matrix) -> None:
+    paths[key] = paths[key] + matrix if key in paths else matrix
 
 
 def _delayed(behind: Paths, steps: NDArray[np.int64]) -> Paths:
@@ -194,8 +212,7 @@ def _delayed(behind: Paths, steps: NDArray[np.int64]) -> Paths:
     for (source, lag), matrix in behind.items():
         for delay in np.unique(steps):
             part = sparse.diags_array((steps == delay).astype(float)).tocsr() @ matrix
-            key = (source, lag + int(delay))
-            found[key] = found[key] + part if key in found else part
+            _add(found, (source, lag + int(delay)), part)
     return found
 
 

@@ -100,24 +100,25 @@ def _torch(name: str) -> Any:
 def time_step(model: Model, data: Dataset | None, given: float | None) -> float | None:
     """dt in seconds: what was given, else what data and graph say.
 
-    Raises `SpikeportError` (`data-dt-disagrees`, `data-values`).
+    A module computes with its own dt, which nothing here can change. Raises `SpikeportError` (`data-dt-disagrees`,
+    `data-values`).
     """
-    written = nir_file.metadata(model.graph, "dt")
-    found = {
-        "--dt": given,
-        "data": None if data is None else data.dt,
-        "model": None if written is None else float(written),
-    }
-    known = {where: dt for where, dt in found.items() if dt is not None}
-    for where, dt in known.items():
-        if not (np.isfinite(dt) and dt > 0):
-            raise refuse("data-values", where, f"dt is {dt}", "a time step is positive", "Give dt in seconds.")
-    if given is None and len(known) == 2 and not np.isclose(known["data"], known["model"], rtol=1e-6):
-        raise refuse(
-            "data-dt-disagrees",
-            "dt",
-            f"the data says {known['data']:g} s, the model {known['model']:g} s",
-            "decays depend on it",
-            "Say which with --dt.",
+    found = {"--dt": given, "data": None if data is None else data.dt, "model": nir_file.metadata(model.graph, "dt")}
+    known = {where: _seconds(where, dt) for where, dt in found.items() if dt is not None}
+    first = next(iter(known.values()), None)
+    decisive = known if given is None or model.module is not None else {}
+    if first is not None and not np.allclose(list(decisive.values()), first, rtol=1e-6, atol=0):
+        said = ", ".join(f"{where} says {dt:g} s" for where, dt in known.items())
+        how = (
+            "Say which with --dt."
+            if model.module is None
+            else "Give the data and --dt the time step that the module has."
         )
-    return next(iter(known.values()), None)
+        raise refuse("data-dt-disagrees", "dt", said, "decays depend on it", how)
+    return first
+
+
+def _seconds(where: str, dt: Any) -> float:
+    if isinstance(dt, int | float) and np.isfinite(dt) and dt > 0:
+        return float(dt)
+    raise refuse("data-values", where, f"dt is {dt!r}", "a time step is a positive number", "Give dt in seconds.")

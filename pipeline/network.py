@@ -40,7 +40,11 @@ class NetworkInput:
 
 @dataclass(frozen=True, eq=False)
 class NetworkLayer:
-    """Neurons in discrete time; see the module's equations. `kind` is the NIR node's type."""
+    """Neurons in discrete time; see the module's equations. `kind` is the NIR node's type.
+
+    `bias_magnitude` and `terms` are for rounding bounds: the bias as a sum of magnitudes over the linear nodes that
+    were folded into it, and how many products and sums it took to reach x.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -55,6 +59,8 @@ class NetworkLayer:
     threshold: Float
     reset: Float
     initial: Float
+    bias_magnitude: Float
+    terms: int
 
     @property
     def size(self) -> int:
@@ -64,11 +70,13 @@ class NetworkLayer:
 @dataclass(frozen=True, eq=False)
 class Projection:
     """`weight` [target neuron, source axon], dense or sparse; `lag` model steps: 0 within the step, 1 a layer's own
-    recurrence, more where a Delay says so."""
+    recurrence, more where a Delay says so. `magnitude` is the product of the magnitudes of the folded matrices: what
+    rounding in the model can be as large as, also where the weights themselves cancel."""
 
     source: str
     target: str
     weight: Matrix
+    magnitude: Matrix
     lag: int
 
     @property
@@ -115,7 +123,8 @@ class Step:
     sources: list[tuple[Projection, Float]]
 
 
-Observer = Callable[[Step], None]
+Observer = Callable[[Step], NDArray[np.bool_] | None]
+"""May return which neurons spike [sample, neuron], to have the run follow another one; None lets v decide."""
 
 
 def run(
@@ -140,10 +149,9 @@ def run(
             x = sum((through(s, p.weight) for p, s in sources), np.tile(layer.bias, (samples, 1)))
             current[name] = layer.keep_i * current[name] + layer.gain_i * x
             voltage[name] = layer.keep_v * voltage[name] + layer.drive + layer.gain_v * current[name]
-            if observe:
-                observe(Step(name, t, x, current[name], voltage[name], sources))
+            told = observe(Step(name, t, x, current[name], voltage[name], sources)) if observe else None
             if layer.spikes:
-                fired = voltage[name] > layer.threshold
+                fired = voltage[name] > layer.threshold if told is None else told
                 z[name][:, t] = fired
                 voltage[name] = np.where(fired, layer.reset, voltage[name])
             v[name][:, t] = voltage[name]

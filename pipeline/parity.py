@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline.engines import OPTIONS, engine
+from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.trace import Comparison, Difference, Trace, compare
 
@@ -56,6 +57,12 @@ def run_engines(
     watch: Watch | None = None,
 ) -> list[Trace]:
     """Run each engine on its first `samples[name]` samples. Raises what the engines raise."""
+    unknown = sorted(set(options) - {option for own in OPTIONS.values() for option in own})
+    if unknown:
+        known = ", ".join(option for own in OPTIONS.values() for option in own)
+        raise refuse(
+            "option-range", "options", f"no engine takes {unknown}", "they would do nothing", f"Known are {known}."
+        )
     traces = []
     for name, count in samples.items():
         chosen = {key: np.asarray(x)[:count] for key, x in stimulus.items()}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import datasets, parity, recording
+from spikeport.pipeline.calibrate import InputCoding, to_wire
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.store import load_program
-from spikeport.sim.trace import Trace
+from spikeport.sim.trace import Comparison, Trace
 
 
 def open_program(path: Path) -> tuple[Program, dict[str, float]]:
@@ -38,16 +38,9 @@ def open_program(path: Path) -> tuple[Program, dict[str, float]]:
 
 def _integers(program: Program, scales: Mapping[str, float], data: Path) -> dict[str, NDArray[Any]]:
     """The data as the Program takes it. Currents need the scale that a bundle keeps."""
-    loaded = datasets.load(data)
-    coded = {}
-    for name, x in datasets.stimulus(loaded, {part.name: part.shape for part in program.inputs}).items():
-        wire = next(part.wire for part in program.inputs if part.name == name)
-        if x.dtype.kind == "f" and name in scales:
-            x = np.clip(np.rint(x / scales[name]), wire.low, wire.high).astype(np.int32)
-        elif x.dtype.kind == "f" and (x == np.rint(x)).all():
-            x = x.astype(np.int32)
-        coded[name] = x
-    return coded
+    given = datasets.stimulus(datasets.load(data), {part.name: part.shape for part in program.inputs})
+    codings = {part.name: InputCoding(part.wire, scales.get(part.name, 1.0)) for part in program.inputs}
+    return {name: to_wire(name, codings[name], x) for name, x in given.items()}
 
 
 def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: parity.Watch) -> Trace:
@@ -57,6 +50,40 @@ def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], wat
     return parity.run_engines(program, stimulus, {engine: len(next(iter(stimulus.values())))}, options, watch)[0]
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """What `verify` found: engines among themselves, and the first of them with a recording."""
+
+    program: str
+    parity: parity.Parity
+    recording: tuple[str, Comparison] | None
+
+    @property
+    def equal(self) -> bool:
+        return self.mismatches == 0
+
+    @property
+    def mismatches(self) -> int:
+        return self.parity.mismatches + (self.recording[1].mismatches if self.recording else 0)
+
+    def __str__(self) -> str:
+        compared = self.parity.compared + (self.recording[1].compared if self.recording else 0)
+        who = [*self.parity.runs, *([self.recording[0]] if self.recording else [])]
+        first = self.parity.first or (self.recording[1].first if self.recording else None)
+        said = f"{self.mismatches} mismatches in {compared} values ({', '.join(who)})"
+        return f"{said}; first: {first}" if first else said
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        found: dict[str, Any] = {"program": self.program, "parity": None, "recording": None}
+        if len(self.parity.runs) > 1:
+            found["parity"] = self.parity.as_dict()
+        if self.recording:
+            name, comparison = self.recording
+            found["recording"] = {"name": name, "engine": next(iter(self.parity.runs)), **asdict(comparison)}
+        return found
+
+
 def verify(
     path: Path,
     data: Path,
@@ -64,11 +91,8 @@ def verify(
     against: Path | None,
     options: Mapping[str, Any],
     watch: parity.Watch,
-) -> tuple[dict[str, Any], bool, str]:
-    """(what was found, whether all agree, why in one line).
-
-    With a recording, the first engine is compared with it too.
-    """
+) -> Agreement:
+    """Run the engines on all samples and compare. With a recording, the first engine is compared with it too."""
     program, scales = open_program(path)
     stimulus = _integers(program, scales, data)
     if len(engines) < 2 and against is None:
@@ -79,28 +103,8 @@ def verify(
             "agreement takes two",
             "Name two engines, or a recording with --against.",
         )
+    recorded = recording.load(against) if against is not None else None
     count = len(next(iter(stimulus.values())))
     traces = parity.run_engines(program, stimulus, dict.fromkeys(engines, count), options, watch)
-    found = parity.judge(traces)
-    report: dict[str, Any] = {
-        "program": program.digest,
-        "parity": found.as_dict() if len(engines) > 1 else None,
-        "recording": None,
-    }
-    mismatches, compared, first = found.mismatches, found.compared, found.first
-    if against is not None:
-        recorded = recording.judge(traces[0], recording.load(against, traces[0]))
-        report["recording"] = {
-            "name": against.name,
-            "engine": traces[0].engine,
-            "compared": recorded.compared,
-            "mismatches": recorded.mismatches,
-            "variables": list(recorded.variables),
-            "first": asdict(recorded.first) if recorded.first else None,
-        }
-        mismatches, compared = mismatches + recorded.mismatches, compared + recorded.compared
-        first = first or recorded.first
-    said = (
-        f"{mismatches} mismatches in {compared} values ({', '.join(engines)}{f', {against.name}' if against else ''})"
-    )
-    return report, mismatches == 0, f"{said}; first: {first}" if first else said
+    compared = (recorded.name, recording.judge(traces[0], recorded)) if recorded else None
+    return Agreement(program.digest, parity.judge(traces), compared)

@@ -104,7 +104,8 @@ _SLACK, _ATTEMPTS = 0.9, 20
 
 
 def _axon(start: int) -> str:
-    return f"on{start}"
+    """A name that no node of a graph is likely to have; `*` marks what spikeport added."""
+    return f"*on{start}"
 
 
 def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[AnySynapse]:

@@ -1,84 +1,133 @@
-"""Recordings made elsewhere (a chip, another tool) against a Trace: equal or not, and where first."""
+"""Recordings made elsewhere (a chip, another tool) against a Trace: equal or not, and where first.
+
+Only what was recorded is compared, as it was recorded: in chip time, a layer's first `phase` steps show rest, and
+nothing is shifted or filled in.
+"""
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.sim.errors import refuse
-from spikeport.sim.trace import VARIABLES, Comparison, LayerTrace, Trace, compare
+from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.store import load_trace
+from spikeport.sim.trace import VARIABLES, Comparison, Difference, Trace
 
 TIMES = ("model", "chip")
 
 
-def load(path: Path, trace: Trace) -> Trace:
-    """A `.npz` with arrays named LAYER.VARIABLE, [sample, step, neuron] or [step, neuron], and `time`, "model" or
-    "chip".
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """`arrays` (layer, variable) -> integers [sample, step, neuron] in `time`, "model" or "chip"."""
 
-    Chip time is compared unshifted: the Trace is shown as the chip would show it. Returns a Trace of the recorded
-    layers in model time whose unrecorded variables are missing. Raises `SpikeportError` (`file-format`, `data-shape`).
+    name: str
+    time: str
+    arrays: dict[tuple[str, str], NDArray[Any]]
+
+
+def load(path: Path) -> Recording:
+    """A Trace of spikeport's, or a `.npz` of arrays LAYER.VARIABLE ([sample, step, neuron] or [step, neuron]) and
+    `time`.
+
+    Raises `SpikeportError` (`file-missing`, `file-format`, `data-values`).
     """
+    if not path.is_file():
+        raise refuse("file-missing", str(path), "there is no such file", "a recording is compared", "Check the path.")
+    if _is_trace(path):
+        trace = load_trace(path)
+        return Recording(
+            path.name, "model", {(n, v): a for n, t in trace.layers.items() for v, a in t.recorded.items()}
+        )
     try:
         with np.load(path, allow_pickle=False) as content:
             found = {key: content[key] for key in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise _wrong(path, f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # damaged files raise a dozen types
+        raise _wrong(path, f"it cannot be read as one ({type(error).__name__})") from error
     time = str(found.pop("time", "model"))
     if time not in TIMES:
         raise _wrong(path, f"time is {time!r}, known are {', '.join(TIMES)}")
-    layers: dict[str, dict[str, NDArray[Any]]] = {}
-    for key, values in found.items():
-        name, _, variable = key.rpartition(".")
-        if name not in trace.layers or variable not in VARIABLES:
-            raise _wrong(path, f"{key!r} is not LAYER.VARIABLE; layers are {', '.join(trace.layers)}")
-        layers.setdefault(name, {})[variable] = values[None] if values.ndim == 2 else values
-    if not layers:
-        raise _wrong(path, "it holds no arrays")
-    return Trace(
-        trace.program, f"recording {path.name}", {n: _layer(path, n, a, trace[n], time) for n, a in layers.items()}
-    )
+    return Recording(path.name, time, {_key(path, key): _whole(path, key, values) for key, values in found.items()})
 
 
-def _layer(path: Path, name: str, arrays: dict[str, NDArray[Any]], mine: LayerTrace, time: str) -> LayerTrace:
-    for variable, values in arrays.items():
-        if values.shape != mine.spikes.shape:
-            raise refuse(
-                "data-shape",
-                f"{path}: {name}.{variable}",
-                f"shape {values.shape}, the run has {mine.spikes.shape}",
-                "a recording is compared value by value",
-                "Record the same samples, steps and neurons.",
-            )
-    shift = mine.phase if time == "chip" else 0
-    shown = {v: _to_model_time(a, shift, mine.recorded.get(v)) for v, a in arrays.items()}
-    spikes = shown.get("spikes", mine.spikes)
-    return LayerTrace(mine.phase, spikes.astype(np.uint8), shown.get("u"), shown.get("v"))
+def _is_trace(path: Path) -> bool:
+    return zipfile.is_zipfile(path) and "header.json" in zipfile.ZipFile(path).namelist()
 
 
-def _to_model_time(values: NDArray[Any], shift: int, mine: NDArray[Any] | None) -> NDArray[Any]:
-    """Chip step p + t is model step t; the model's last p steps lie beyond the recording and are taken as equal."""
-    if shift == 0 or mine is None:
-        return values
-    aligned = mine.copy()
-    aligned[:, : values.shape[1] - shift] = values[:, shift:]
-    return aligned
+def _key(path: Path, key: str) -> tuple[str, str]:
+    layer, _, variable = key.rpartition(".")
+    if not layer or variable not in VARIABLES:
+        raise _wrong(path, f"{key!r} is not LAYER.VARIABLE with a variable of {', '.join(VARIABLES)}")
+    return layer, variable
 
 
-def _wrong(path: Path, what: str) -> Exception:
+def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The values as they are, which must be whole numbers."""
+    numeric = values.dtype.kind in "iub" or (values.dtype.kind == "f" and bool((values == np.rint(values)).all()))
+    if not numeric or not np.isfinite(values).all():
+        raise refuse(
+            "data-values",
+            f"{path}: {key}",
+            f"it is {values.dtype} and not whole numbers",
+            "a chip's registers and spikes are integers",
+            "Record integers.",
+        )
+    return values[None] if values.ndim == 2 else values
+
+
+def judge(trace: Trace, recorded: Recording) -> Comparison:
+    """Compare the Trace with the recording, value by value. Raises `SpikeportError` (`data-shape`)."""
+    order = list(trace.layers)
+    firsts: list[tuple[tuple[int, ...], Difference]] = []
+    compared = mismatches = 0
+    for (name, variable), want in recorded.arrays.items():
+        got = _shown(trace, recorded, name, variable, want.shape)
+        differs = want != got
+        compared += want.size
+        mismatches += int(differs.sum())
+        if differs.any():
+            step, sample, neuron = (int(i) for i in np.argwhere(differs.swapaxes(0, 1))[0])
+            at = (sample, step, neuron)
+            place = Difference(trace.engine, name, step, sample, neuron, variable, int(want[at]), int(got[at]))
+            shift = trace[name].phase if recorded.time == "model" else 0
+            firsts.append(((step + shift, order.index(name), sample, neuron, VARIABLES.index(variable)), place))
+    present = {variable for _, variable in recorded.arrays}
+    variables = tuple(v for v in VARIABLES if v in present)
+    return Comparison(compared, mismatches, variables, min(firsts, key=lambda f: f[0])[1] if firsts else None)
+
+
+def _shown(trace: Trace, recorded: Recording, name: str, variable: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """What the run has in the place of the recorded array."""
+    where = f"{recorded.name}: {name}.{variable}"
+    if name not in trace.layers:
+        raise refuse(
+            "data-shape",
+            where,
+            f"the Program has no layer {name!r}",
+            "a recording is compared layer by layer",
+            f"Name it as the Program does: {', '.join(trace.layers)}.",
+        )
+    layer = trace[name]
+    if shape != layer.spikes.shape:
+        raise refuse(
+            "data-shape",
+            where,
+            f"shape {shape}, the run has {layer.spikes.shape}",
+            "a recording is compared value by value",
+            "Record the same samples, steps and neurons.",
+        )
+    return layer.in_chip_time(variable) if recorded.time == "chip" else layer.recorded[variable]
+
+
+def _wrong(path: Path, what: str) -> SpikeportError:
     return refuse(
         "file-format",
         str(path),
         what,
-        "a recording is a .npz of arrays named LAYER.VARIABLE",
+        "a recording is a Trace, or a .npz of arrays named LAYER.VARIABLE",
         "Save it with numpy.savez(path, **{'lif1.spikes': ..., 'lif1.v': ...}, time='chip').",
     )
-
-
-def judge(trace: Trace, recorded: Trace) -> Comparison:
-    """Compare the Trace with the recording on what was recorded."""
-    mine = Trace(trace.program, trace.engine, {name: trace[name] for name in recorded.layers})
-    return compare(recorded, mine)

@@ -19,7 +19,7 @@ from spikeport.pipeline.models import Model
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.parity import Parity
 from spikeport.pipeline.quantize import Quantized
-from spikeport.pipeline.rows import text
+from spikeport.pipeline.rows import percent, text
 from spikeport.sim.program import Program
 from spikeport.sim.trace import Trace
 
@@ -37,25 +37,40 @@ class Verdict:
         return f"{self.word}: {self.why}"
 
 
+MOST_UNDECIDED, MOST_SILENT = 0.01, 0.5
+"""Beyond these shares the data cannot tell: decisions that rounding could have made, samples with no output."""
+
+
 def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> Verdict:
-    """PASSED only if all three proofs hold; INCONCLUSIVE where the data cannot tell."""
-    if source is not None and not source.equal:
-        return Verdict("FAILED", "the exported graph is not the model")
+    """PASSED only if all three proofs hold; INCONCLUSIVE where the data cannot tell.
+
+    A graph that is not the model never comes this far: `equivalence.require_equal` raises.
+    """
     if not parity.equal:
         return Verdict("FAILED", f"{parity.mismatches} of {parity.compared} integers differ, first in {parity.first}")
-    loss, limit = fidelity.loss, f"{100 * max_loss:g} %"
-    said = f"{fidelity.metric} loss {_percent(loss.value)}, 95 % bound {_percent(loss.high)}, allowed {limit}"
+    loss = fidelity.loss
+    bound = f"95 % bound {percent(loss.high, 3)}, allowed {100 * max_loss:g} %"
+    said = f"{fidelity.metric} loss {percent(loss.value)}, {bound}"
     if loss.low > max_loss:
         return Verdict("FAILED", said)
-    if len(parity.runs) < 2:
-        return Verdict("INCONCLUSIVE", f"one engine ran ({parity.against}); {said}")
-    if loss.high > max_loss:
-        return Verdict("INCONCLUSIVE", f"{said}: {fidelity.samples} samples cannot tell")
+    doubts = _doubts(source, parity, fidelity, max_loss)
+    if doubts:
+        return Verdict("INCONCLUSIVE", f"{said}; {'; '.join(doubts)}")
     return Verdict("PASSED", f"{parity.compared} integers equal on {', '.join(parity.runs)}; {said}")
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _doubts(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> list[str]:
+    """Why equal bits and a small loss prove nothing here."""
+    found = []
+    if source is not None and source.undecided > MOST_UNDECIDED:
+        found.append(f"rounding could have decided {percent(source.undecided)} of the model's spikes")
+    if len(parity.runs) < 2:
+        found.append(f"only {parity.against} ran, so that nothing was compared")
+    if fidelity.silent >= MOST_SILENT:
+        found.append(f"the model's output does nothing in {percent(fidelity.silent)} of the samples")
+    if fidelity.loss.high > max_loss:
+        found.append(f"{fidelity.samples} sample{'s' * (fidelity.samples != 1)} cannot tell")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,10 @@ LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v e
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    if share is None:
+        return "–"
+    shown = f"{100 * share:.{digits}f}"
+    return f"{shown.removeprefix('-') if float(shown) == 0 else shown} %"
 
 
 def number(value: float | None, form: str = ".4f") -> str:
@@ -19,6 +22,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What a reader wants first: (what, found)."""
     return [
         ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
+        ("data", _data(data)),
         ("source equivalence", _source(data["source"])),
         ("parity", _parity(data["parity"])),
         ("first divergence", _divergence(data["fidelity"])),
@@ -32,11 +36,19 @@ def text(data: dict[str, Any]) -> list[str]:
 
 
 def _score(fidelity: dict[str, Any]) -> str:
-    bounds = f"95 % bounds {percent(fidelity['loss_low'])} to {percent(fidelity['loss_bound'])}"
-    loss = f"loss {percent(fidelity['loss'])}, {bounds}; {fidelity['samples']} samples"
+    bounds = f"{percent(fidelity['loss_low'])} to {percent(fidelity['loss_bound'])}"
+    loss = f"loss {percent(fidelity['loss'])}, each bound 95 %: {bounds}"
     if fidelity["float"] is None:
         return f"{percent(fidelity['agreement'])} of answers equal ({loss})"
     return f"float {percent(fidelity['float'])} → integer {percent(fidelity['integer'])} ({loss})"
+
+
+def _data(data: dict[str, Any]) -> str:
+    scored, learned = data["data"], data["calibration"]
+    said = f"{scored['samples']} samples of {scored['steps']} steps scored, {learned['samples']} for calibration"
+    said += ", some or all of them scored too" if learned["overlaps_scored_data"] else ""
+    lost = [f"{percent(c['saturated'])} of {name} beyond it" for name, c in data["inputs"].items() if c["saturated"]]
+    return "; ".join([said, *lost])
 
 
 def _source(source: dict[str, Any] | None) -> str:
@@ -44,13 +56,13 @@ def _source(source: dict[str, Any] | None) -> str:
         return "not measured: the NIR graph is what was given"
     run = source["recorded_on"]
     how = f"{run['device_name']}, {run['dtype']}, torch {run['torch']}"
-    if source["equal"]:
-        return f"equal on {source['samples']} samples ({how}); {len(source['near_ties'])} near ties"
-    return f"differs in {len(source['errors'])} places ({how})"
+    return f"equal on {source['samples']} samples ({how}); {source['near_tie_count']} near ties"
 
 
 def _parity(parity: dict[str, Any]) -> str:
     runs = ", ".join(f"{name} ({samples})" for name, samples in parity["runs"].items())
+    if len(parity["runs"]) < 2:
+        return f"not measured: one engine ran, {runs}"
     if parity["first"]:
         first = parity["first"]
         place = f"layer {first['layer']}, step {first['step']}, sample {first['sample']}, neuron {first['neuron']}"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
 from spikeport.pipeline import bundle, datasets, fidelity, parity
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.calibrate import calibrate, encode
+from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.models import open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.result import Result, cost, decide
 from spikeport.sim.errors import Finding, SpikeportError, refuse
+from spikeport.sim.trace import Trace
 
 Watch = Callable[[str], Callable[[int, int], None]]
 """Stage name -> progress callback (done, all)."""
@@ -26,11 +28,11 @@ PARITY_SAMPLES = 20
 MAX_LOSS = 0.02
 
 
-NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed"})
+NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed", "file-missing"})
 """What keeps `check` from looking at the model at all: errors of the call, not findings about the model."""
 
 
-def _silent(stage: str) -> Callable[[int, int], None]:
+def _quiet(stage: str) -> Callable[[int, int], None]:
     return lambda done, all_: None
 
 
@@ -49,7 +51,7 @@ def port(
     out: Path | str | None = None,
     command: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
-    watch: Watch = _silent,
+    watch: Watch = _quiet,
 ) -> Result:
     """Port a model to integers and prove what survived.
 
@@ -58,49 +60,96 @@ def port(
     bundle. `options` are passed to engines (`python`, `time_limit` for lava). Raises `SpikeportError` for input that
     cannot be ported; nothing is written then.
     """
+    require_sensible(engines, parity_samples, max_loss)
     if out is not None:
         bundle.require_free(Path(out))
-    scored = datasets.load(data, labels)
-    scoring = datasets.load(calibration) if calibration is not None else None
-    learned, scored, overlaps = datasets.apart(scored, scoring)
+    learned, scored, overlaps = _data(data, labels, calibration)
     opened = open_model(model, factory, scored.x.shape[2:])
-    network = lower(opened.graph, time_step(opened, scored, dt))
-    inputs, calibrating = _stimulus(scored, network), _stimulus(learned, network)
+    dt_found = time_step(opened, scored, dt)
+    network = lower(opened.graph, dt_found)
+    inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
-    quantized = quantize(network, calibrate(network, calibrating, watch("calibrate")))
+    quantized = quantize(network, calibrate(network, _stimulus(learned, network), watch("calibrate")))
     integers = encode(network, quantized.inputs, inputs)
     samples = {name: len(scored) if name == "fast" else min(parity_samples, len(scored)) for name in engines}
     traces = parity.run_engines(quantized.program, integers, samples, options or {}, watch)
-    activity = float_model.run(network, inputs, progress=watch("float"))
-    widest = max(traces, key=lambda trace: trace.samples)
-    agreed = parity.judge(traces)
-    far = fidelity.judge(
-        network,
-        _first(activity, widest.samples),
-        quantized,
-        widest,
-        None if scored.y is None else scored.y[: widest.samples],
-        decode,
+    found = _judged(network, inputs, integers, quantized, traces, scored.y, decode, watch)
+    verdict = decide(source, found.parity, found.fidelity, max_loss)
+    about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
+    result = Result(
+        opened, network, quantized, source, found.parity, found.fidelity, found.trace, verdict, found.cost, about
     )
-    about = _about(quantized, scored, learned, overlaps, max_loss, network)
-    spent = cost(quantized.program, widest, {name: x[: widest.samples] for name, x in integers.items()})
-    verdict = decide(source, agreed, far, max_loss)
-    result = Result(opened, network, quantized, source, agreed, far, widest, verdict, spent, about)
     if out is not None:
         bundle.write(result, Path(out), command)
     return result
+
+
+def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any) -> None:
+    """Raise `SpikeportError` (`option-range`, `engine-unknown`) for options that mean nothing."""
+    if isinstance(engines, str) or not engines:
+        raise refuse(
+            "engine-unknown",
+            "engines",
+            f"it is {engines!r}",
+            "engines run the Program",
+            "Give a list, e.g. ['fast', 'lava'].",
+        )
+    if not isinstance(parity_samples, int) or parity_samples < 1:
+        what, how = f"it is {parity_samples!r}", "Give a whole number from 1 on."
+        raise refuse("option-range", "parity_samples", what, "so many samples run on the slow engines", how)
+    if not isinstance(max_loss, int | float) or not 0 <= max_loss <= 1:
+        what, how = f"it is {max_loss!r}", "Give a share from 0 to 1, e.g. 0.02 for 2 points."
+        raise refuse("option-range", "max_loss", what, "the verdict compares the loss with it", how)
+
+
+def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, datasets.Dataset, bool]:
+    """(calibration data, scored data, whether they share a sample). Raises `SpikeportError` (`data-dt-disagrees`)."""
+    scored = datasets.load(data, labels)
+    given = datasets.load(calibration, name="calibration") if calibration is not None else None
+    if given is not None and given.dt is not None and scored.dt is not None and given.dt != scored.dt:
+        what = f"calibration data says {given.dt:g} s, scored data {scored.dt:g} s"
+        raise refuse(
+            "data-dt-disagrees", given.name, what, "one network runs in one time step", "Record both at one dt."
+        )
+    return datasets.apart(scored, given)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What running the integers gave: the widest run, and what was made of all."""
+
+    trace: Trace
+    parity: parity.Parity
+    fidelity: fidelity.Fidelity
+    cost: dict[str, Any]
+
+
+def _judged(
+    network: Network,
+    inputs: dict[str, Any],
+    integers: dict[str, Any],
+    quantized: Quantized,
+    traces: list[Trace],
+    labels: Any,
+    decode: str | None,
+    watch: Watch,
+) -> _Judged:
+    """Compare the runs with each other, and the one of most samples with the float model."""
+    widest = max(traces, key=lambda trace: trace.samples)
+    n = widest.samples
+    activity = float_model.run(network, {name: x[:n] for name, x in inputs.items()}, progress=watch("float"))
+    far = fidelity.judge(network, activity, quantized, widest, None if labels is None else labels[:n], decode)
+    spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
+    return _Judged(widest, parity.judge(traces), far, spent)
 
 
 def _stimulus(data: datasets.Dataset, network: Network) -> dict[str, Any]:
     return datasets.stimulus(data, {part.name: part.shape for part in network.inputs})
 
 
-def _first(activity: float_model.Activity, samples: int) -> float_model.Activity:
-    return {name: float_model.LayerActivity(a.spikes[:samples], a.v[:samples]) for name, a in activity.items()}
-
-
 def _about(
     quantized: Quantized,
+    inputs: dict[str, Any],
     scored: datasets.Dataset,
     learned: datasets.Dataset,
     overlaps: bool,
@@ -113,7 +162,10 @@ def _about(
         "max_loss": max_loss,
         "data": {"name": Path(scored.name).name, "samples": len(scored), "steps": int(scored.x.shape[1])},
         "calibration": {"name": Path(learned.name).name, "samples": len(learned), "overlaps_scored_data": overlaps},
-        "inputs": {name: {"bits": c.wire.bits, "scale": c.scale} for name, c in quantized.inputs.items()},
+        "inputs": {
+            name: {"bits": c.wire.bits, "scale": c.scale, "saturated": saturated(c, inputs[name])}
+            for name, c in quantized.inputs.items()
+        },
     }
 
 
@@ -125,11 +177,11 @@ def check(model: Any, *, factory: str | None = None, dt: float | None = None) ->
     """
     try:
         opened = open_model(model, factory)
-        step = time_step(opened, None, dt)
     except SpikeportError as error:
         if error.code in NOT_THE_MODEL:
             raise
         return list(error.findings)
+    step = time_step(opened, None, dt)
     return [finding for finding in findings(opened.graph, step) if step is not None or finding.code != "dt-missing"]
 
 

@@ -44,8 +44,7 @@ class Rows:
 
 
 def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, InputCoding]) -> Rows:
-    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows; v is shifted so that it starts, and resets, at
-    0.
+    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows; v is shifted to start, and reset, at 0.
 
     `inspect` refuses the neurons for which one shift does not do.
     """
@@ -54,7 +53,7 @@ def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, 
     threshold = layer.threshold - layer.initial
     weights = {p.name: scaled_rows(p.weight, gain * _unit(p.source, codings)) for p in projections}
     wires = {p.name: codings[p.source].wire if p.source in codings else Wire() for p in projections}
-    return Rows(weights, bias, threshold, *_bounds(layer, weights, wires, bias, threshold))
+    return Rows(weights, bias, *_bounds(layer, weights, wires, bias, threshold))
 
 
 def _unit(source: str, codings: dict[str, InputCoding]) -> float:
@@ -70,10 +69,11 @@ def _leak_drive(layer: NetworkLayer) -> Float:
 
 def _bounds(
     layer: NetworkLayer, weights: dict[str, Matrix], wires: dict[str, Wire], bias: Float, threshold: Float
-) -> tuple[Float, Float]:
-    """Largest |u| and |v| that any input could cause, in the model's units; infinite where nothing bounds them.
+) -> tuple[Float, Float, Float]:
+    """(threshold, largest |u|, largest |v|) under any input, in the model's units; infinite where nothing bounds them.
 
-    The geometric series of `sim.bounds`, in floats, to choose a scale; the Program's own bounds are proven there.
+    The geometric series of `sim.bounds`, in floats, to choose a scale; the Program's own bounds are proven there. A
+    threshold that no input can reach becomes twice what any reaches: the neuron stays as silent, and its scale free.
     """
     up, down = np.maximum(bias, 0), np.maximum(-bias, 0)
     for name, matrix in weights.items():
@@ -85,8 +85,9 @@ def _bounds(
         u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
         v_up, v_down = _series(u_up, layer.keep_v), _series(u_down, layer.keep_v)
     if layer.spikes:
+        threshold = np.minimum(threshold, 2 * v_up)
         v_up = np.minimum(v_up, u_up + threshold)
-    return np.maximum(u_up, u_down), np.maximum(v_up, v_down)
+    return threshold, np.maximum(u_up, u_down), np.maximum(v_up, v_down)
 
 
 def _series(drive: Float, keep: Float) -> Float:

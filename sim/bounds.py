@@ -122,8 +122,14 @@ def _geometric(low: Int64, high: Int64, rate: NDArray[np.integer]) -> Interval |
     return Interval(-(-low * arith.DECAY_ONE // rate), high * arith.DECAY_ONE // rate)
 
 
-def _limited(low: Int64, high: Int64, steps: int, limit: Interval | None) -> Interval:
-    """At most `steps` steps of drive between two resets."""
+_MOST_STEPS = 2**20
+"""A drive is below 2**42, so that a product with this stays within 64 bits."""
+
+
+def _limited(low: Int64, high: Int64, steps: int, limit: Interval | None) -> Interval | None:
+    """At most `steps` steps of drive between two resets; so many that the product could overflow are no bound."""
+    if steps > _MOST_STEPS:
+        return limit
     if limit is None:
         return Interval(low * steps, high * steps)
     return Interval(np.maximum(limit.low, low * steps), np.minimum(limit.high, high * steps))

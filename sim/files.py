@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.sim.errors import refuse
+from spikeport.sim.errors import SpikeportError, refuse
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A fixed time in every archive entry, so that the same content is the same bytes."""
@@ -28,17 +28,13 @@ def written(path: Path) -> Iterator[Path]:
     Raises `SpikeportError` (`output-exists`) where the folder cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise refuse(
-            "output-exists",
-            str(path),
-            str(error),
-            "the result has to be written somewhere",
-            "Choose a path in a folder that you can write to.",
-        ) from error
+        raise _unwritable(path, str(error)) from error
     os.close(handle)
     beside = Path(name)
     try:
@@ -47,8 +43,43 @@ def written(path: Path) -> Iterator[Path]:
         os.umask(mask)
         beside.chmod(0o666 & ~mask)
         beside.replace(path)
+    except OSError as error:
+        raise _unwritable(path, str(error)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, what: str) -> SpikeportError:
+    return refuse(
+        "output-unwritable",
+        str(path),
+        what,
+        "the result has to be written somewhere",
+        "Choose a path in a folder that you can write to, with enough space.",
+    )
+
+
+def require_replaceable(path: Path, form: str) -> None:
+    """Raise `SpikeportError` (`output-exists`) where `path` holds anything but an older archive of this form."""
+    if not path.exists():
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = json.loads(archive.read("header.json"))["format"]
+    except Exception as error:  # whatever it is, it is not ours to replace
+        raise not_ours_to_replace(path, form) from error
+    if found != form:
+        raise not_ours_to_replace(path, form)
+
+
+def not_ours_to_replace(path: Path, form: str) -> SpikeportError:
+    return refuse(
+        "output-exists",
+        str(path),
+        f"it exists and is not a {form}",
+        "writing there would destroy it",
+        "Choose another path, or remove the file yourself.",
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,7 +115,7 @@ def read_archive(path: Path, form: str, version: int) -> tuple[dict[str, Any], d
                 name[: -len(".npy")]: np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in names
             }
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged archives raise a dozen types: zlib.error, NotImplementedError, TokenError ...
         raise _not_ours(path, form, f"it cannot be read as one: {error}") from error
     found = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
     if found != (form, version):

@@ -39,7 +39,7 @@ class LayerTrace:
         """The variable as the chip shows it: `phase` steps of zeros, then the model's steps but the last `phase`."""
         values = self.recorded[variable]
         shifted = np.zeros_like(values)
-        shifted[:, self.phase :] = values[:, : values.shape[1] - self.phase]
+        shifted[:, self.phase :] = values[:, : max(0, values.shape[1] - self.phase)]
         return shifted
 
     def take(self, samples: int) -> LayerTrace:

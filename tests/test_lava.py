@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -133,3 +134,50 @@ def test_kill_group_survives_a_child_that_is_gone():
     child.wait()
     lava_run._kill_group(child)
     assert child.poll() == 0
+
+
+@pytest.mark.lava
+def test_lava_ends_when_its_parent_is_killed(tmp_path):
+    """Killed so that no `finally` runs: the worker and all of Lava's processes end by themselves."""
+    code = (
+        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); import test_lava as t;"
+        "from spikeport.hw_targets import lava_run;"
+        "lava_run.run(t._biased(30, 2), {'x': np.zeros((1, 400_000, 1), int)})"
+    )
+    folder = os.path.dirname(__file__)
+    environment = os.environ | {"PYTHONPATH": os.path.join(folder, "support"), "TMPDIR": str(tmp_path)}
+    before = _lava_workers()
+    parent = subprocess.Popen([sys.executable, "-c", code, folder], env=environment)
+    try:
+        _until(lambda: len(_lava_workers() - before) > 3, 30)
+    finally:
+        parent.kill()
+        parent.wait()
+    _until(lambda: not _lava_workers() - before, 20)
+
+
+def _until(holds, seconds):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def test_a_run_that_hangs_after_its_trace_is_not_thrown_away(tmp_path):
+    """Lava's stop() can hang; what it computed is there."""
+    from spikeport.sim.store import save_trace
+
+    program, x = _biased(30, 2), {"x": np.zeros((1, 4, 1), int)}
+    save_trace(reference.run(program, x), tmp_path / "ready.npz")
+    python = _interpreter(tmp_path, f'cp {tmp_path}/ready.npz "$3/trace.npz"; sleep 300')
+    started = time.monotonic()
+    assert lava_run.run(program, x, python=python, time_limit=60)["b"].v.shape == (1, 4, 1)
+    assert time.monotonic() - started < 30
+
+
+def test_a_relative_interpreter_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _interpreter(tmp_path, "echo here >&2; exit 1")
+    with pytest.raises(SpikeportError) as caught:
+        lava_run.run(_biased(30, 2), {"x": np.zeros((1, 4, 1), int)}, python="./python")
+    assert "here" in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 
 from spikeport.pipeline import network
 from spikeport.pipeline.calibrate import calibrate, encode
-from spikeport.pipeline.lower import lower
+from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.quantize import phases, quantize
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError
@@ -95,9 +95,9 @@ def test_delays_bring_every_path_into_step():
     net = lowered(skipping())
     assert phases(net) == {"input": 0, "n1": 1, "n3": 2, "n5": 3}
     program = quantize(net, calibrate(net, {"input": graphs.spikes()})).program
-    delays = {s.name: int(s.delay[0]) for s in program.synapses if not s.source.startswith("on")}
+    delays = {s.name: int(s.delay[0]) for s in program.synapses if not s.source.startswith("*")}
     assert delays == {"input->n1": 1, "n1->n3": 1, "input->n3": 2, "n3->n3": 1, "n1->n5": 2, "n3->n5": 1}
-    assert {axon.name: axon.phase for axon in program.always_on} == {"on0": 0, "on1": 1}
+    assert {axon.name: axon.phase for axon in program.always_on} == {"*on0": 0, "*on1": 1}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -195,3 +195,58 @@ def test_all_findings_come_at_once():
         ("nir-node-unsupported", "node 'n2'"),
         ("decay-range", "node 'n3'"),
     ]
+
+
+def _mangled(seed: int):
+    """A small graph with up to three random changes: edges added or taken away, nodes swapped, parameters spoiled."""
+    rng = np.random.default_rng(seed)
+    graph = skipping()
+    names = sorted(graph.nodes)
+    for _ in range(rng.integers(0, 4)):
+        edges = sorted(graph.edges)
+        change = rng.integers(5)
+        if change == 0 and edges:
+            graph.edges.remove(edges[rng.integers(len(edges))])
+        elif change == 1:
+            pair = (names[rng.integers(len(names))], names[rng.integers(len(names))])
+            graph.edges.append(pair)
+        elif change == 2:
+            graph.nodes[names[rng.integers(len(names))]] = [graphs.lif, graphs.integrate, graphs.leaky, graphs.cuba][
+                rng.integers(4)
+            ](int(rng.choice([3, 4])))
+        elif change == 3:
+            graph.nodes[names[rng.integers(len(names))]] = graphs.affine(4, int(rng.choice([3, 4])))
+        else:
+            node = graph.nodes[names[rng.integers(len(names))]]
+            if hasattr(node, "weight"):
+                node.weight = node.weight * rng.choice([0.0, np.nan, 1e3])
+    return graph
+
+
+def test_what_passes_the_check_can_be_ported():
+    """On mangled graphs: either findings, or a Program whose integers run; never another exception."""
+    x = {"input": graphs.spikes(3, 6)}
+    passed = refused = 0
+    for seed in range(400):
+        graph = _mangled(seed)
+        if findings(graph, graphs.DT):
+            refused += 1
+            continue
+        net = lowered(graph)
+        assert network.run(net, x)
+        passed += 1
+        quantized = quantize(net, calibrate(net, x))
+        fast.run(quantized.program, encode(net, quantized.inputs, x))
+    assert passed > 80
+    assert refused > 80
+
+
+def test_a_fine_bias_needs_its_second_digit():
+    """A bias of 1000.4 units: the coarse digit alone would be off by 3."""
+    from spikeport.pipeline.scales import digits
+
+    values = np.array([1000.4, -3.0])
+    terms = digits(values)
+    assert len(terms) == 2
+    assert np.abs(sum(m * 2.0**e for m, e in terms) - values).max() <= 0.5
+    assert digits(np.array([0.2])) == []

@@ -174,8 +174,97 @@ def test_a_near_tie_is_not_an_error_and_what_follows_is_its_consequence():
     want = network.run(net, {"input": x})["if1"].spikes
     assert int((want != recording.layers["if1"]).sum()) > 2
     assert found.equal
-    assert [(p.layer, p.step) for p in found.near_ties] == [("if1", steps - 1)]
-    assert 0 < found.near_ties[0].distance <= found.near_ties[0].bound < 1e-5
+    assert (found.near_ties[0].layer, found.near_ties[0].step) == ("if1", steps - 1)
+    assert all(0 < p.distance <= p.bound < 1e-5 for p in found.near_ties)
+    recording.layers["if1"][0, -1] += 1  # a wrong spike after the tie is still seen
+    again = equivalence.judge(net, {"input": x}, recording.layers, recording.settings, recording.roundoff)
+    assert [p.step for p in again.errors] == [10 * steps - 1]
+
+
+def test_low_precision_is_said_to_prove_little():
+    model = build("LIFCell").half()
+    found, recording = judged(model, spikes())
+    assert recording.roundoff == 2.0**-11
+    assert found.equal
+    assert found.undecided > 0.001
+    assert judged(build("LIFCell"), spikes())[0].undecided < 1e-4
+
+
+def test_rounding_in_folded_matrices_is_allowed_for():
+    """Two matrices that cancel: what is left of them is small, the rounding on the way is not."""
+    torch.manual_seed(0)
+    inner = torch.nn.Linear(6, 400)
+    outer = torch.nn.Linear(800, 20)
+    wide = torch.nn.Linear(6, 800)
+    with torch.no_grad():
+        inner.weight.mul_(300)
+        wide.weight.copy_(torch.cat([inner.weight, inner.weight + 0.3 * torch.randn(400, 6)]))
+        wide.bias.copy_(torch.cat([inner.bias, inner.bias]))
+        half = torch.randn(20, 400)
+        outer.weight.copy_(torch.cat([half, -half], 1))
+    model = norse.SequentialState(wide, outer, norse.LIFCell(p=lif_parameters(), dt=DT))
+    found, recording = judged(model, spikes(30))
+    assert found.equal, found.errors[:1]
+    assert recording.layers["lif2"].mean() > 0.01
+
+
+def test_a_readout_is_judged():
+    model = build("deep, read-outs")
+    exported = norse_export.export(model, (6,))
+    recording = record(model, exported.neurons, spikes())
+    recording.layers["4.li1"][2, 9, 1] += 1e-3
+    net = lower(exported.graph, exported.dt)
+    found = equivalence.judge(net, {"input": spikes()}, recording.layers, recording.settings, recording.roundoff)
+    assert [(p.layer, p.sample, p.step) for p in found.errors] == [("4.li1", 2, 9)]
+
+
+def _twice():
+    fc = torch.nn.Linear(6, 6)
+    return norse.SequentialState(
+        fc, norse.LIFCell(p=lif_parameters(), dt=DT), fc, norse.LIFCell(p=lif_parameters(), dt=DT)
+    )
+
+
+def test_a_linear_module_in_two_places_is_exported_twice():
+    torch.manual_seed(1)
+    model = _twice()
+    with torch.no_grad():
+        model[0].weight.mul_(6)
+    exported = norse_export.export(model)
+    assert [name for name in exported.graph.nodes if name.startswith("linear")] == ["linear0", "linear2"]
+    assert judged(model, spikes(), exported)[0].equal
+
+
+class _Doubles(norse.SequentialState):
+    def forward(self, x, state=None):
+        return super().forward(2 * x, state)
+
+
+def test_chains_that_are_none_are_refused():
+    cell = norse.LIFCell(p=lif_parameters(), dt=DT)
+    shared = norse.SequentialState(torch.nn.Linear(6, 6), cell, torch.nn.Linear(6, 6), cell)
+    doubles = _Doubles(torch.nn.Linear(6, 6), norse.LIFCell(dt=DT))
+    plain = torch.nn.Sequential(torch.nn.Linear(6, 6), norse.LIFCell(dt=DT))
+    for model, where in ((shared, "module '3'"), (doubles, "module '0'"), (plain, "module '0'")):
+        with pytest.raises(SpikeportError) as caught:
+            norse_export.export(model)
+        assert [(f.code, f.where) for f in caught.value.findings] == [("module-unsupported", where)]
+
+
+def test_a_model_that_does_not_run_on_the_data_is_refused_by_its_own_words():
+    model = norse.SequentialState(
+        torch.nn.Linear(6, 5), norse.LIFCell(dt=DT), torch.nn.Linear(4, 2), norse.LICell(dt=DT)
+    )
+    with pytest.raises(SpikeportError) as caught:
+        record(model, {}, spikes())
+    assert caught.value.code == "model-failed"
+    assert "shapes cannot be multiplied" in str(caught.value)
+
+
+def test_data_of_another_width_than_the_model_takes_is_refused():
+    with pytest.raises(SpikeportError) as caught:
+        norse_export.export(build("LIFCell"), (7,))
+    assert caught.value.code == "data-shape"
 
 
 REFUSED = {

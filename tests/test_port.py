@@ -13,6 +13,7 @@ import pytest
 import spikeport
 from spikeport.export import nir_file
 from spikeport.pipeline import engines as engine_table
+from spikeport.pipeline import network
 from spikeport.pipeline.result import decide
 from spikeport.pipeline.run import port
 from spikeport.sim import fast
@@ -116,16 +117,40 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path):
 def test_a_bundle_replaces_an_older_one_and_nothing_else(tmp_path):
     model, data = _graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}
     port(model, data, engines=("fast",), out=tmp_path / "out")
-    (tmp_path / "out" / "old.txt").write_text("old")
+    first = (tmp_path / "out" / "report.json").stat().st_ino
     port(model, data, engines=("fast",), out=tmp_path / "out")
-    assert not (tmp_path / "out" / "old.txt").exists()
+    assert (tmp_path / "out" / "report.json").stat().st_ino != first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.nir", "out"]
+
+
+@pytest.mark.parametrize("stranger", ["notes.txt", "manifest.json"])
+def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path, stranger):
+    model, data = _graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}
+    if stranger == "notes.txt":
+        port(model, data, engines=("fast",), out=tmp_path / "out")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / stranger).write_text('{"name": "my web app", "files": {}}')
+    with pytest.raises(spikeport.SpikeportError) as caught:
+        port(model, data, engines=("fast",), out=tmp_path / "out")
+    assert caught.value.code == "output-exists"
+    assert (tmp_path / "out" / stranger).read_text().startswith("{")
+
+
+def test_a_bundle_goes_where_a_link_points_and_into_the_current_folder(tmp_path, monkeypatch):
+    model, data = _graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    port(model, data, engines=("fast",), out=tmp_path / "link")
+    assert (tmp_path / "real" / "report.json").exists()
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_scoring_and_calibration_data_are_kept_apart(tmp_path):
     data = {"x": graphs.spikes(50), "dt": graphs.DT}
     about = port(_graph(tmp_path), data, engines=("fast",)).report.data
     assert (about["calibration"]["samples"], about["data"]["samples"]) == (10, 40)
+    same = port(_graph(tmp_path), data, calibration=data, engines=("fast",)).report.data
+    assert same["calibration"]["overlaps_scored_data"] is True
     few = port(_graph(tmp_path), {"x": graphs.spikes(3), "dt": graphs.DT}, engines=("fast",)).report.data
     assert few["calibration"]["overlaps_scored_data"] is True
 
@@ -142,6 +167,98 @@ def _lying(changed: str):
         return Trace(program.digest, "lying", layers)
 
     return run
+
+
+OPTIONS = {
+    "engine-unknown": {"engines": ()},
+    "engine-unknown, text": {"engines": "fast"},
+    "option-range, loss": {"max_loss": float("nan")},
+    "option-range, negative": {"max_loss": -1},
+    "option-range, samples": {"parity_samples": 0},
+    "option-range, fraction": {"parity_samples": 2.5},
+    "option-range, misspelled": {"options": {"pyhton": 3}},
+    "data-range": {"labels": np.full(40, 9)},
+    "data-values": {"labels": np.full(40, 0.5)},
+    "data-shape": {"labels": np.zeros((4, 10), int)},
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_options_that_mean_nothing_are_refused(tmp_path, case):
+    options = {"engines": ("fast", "reference")} | OPTIONS[case]
+    with pytest.raises(spikeport.SpikeportError) as caught:
+        port(_graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}, **options)
+    assert caught.value.code == case.split(",")[0]
+
+
+INPUTS = {
+    "data-values": {"dt": np.array([1e-3, 2e-3])},
+    "data-values, text": {"dt": "1ms"},
+    "data-range": {"x": graphs.spikes(40).astype(np.int64) * 2**40},
+    "data-shape": {"x": [[[1, 0, 1]], [[1, 0]]]},
+}
+
+
+@pytest.mark.parametrize("case", INPUTS)
+def test_data_that_means_nothing_is_refused(tmp_path, case):
+    with pytest.raises(spikeport.SpikeportError) as caught:
+        port(_graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT} | INPUTS[case], engines=("fast",))
+    assert caught.value.code == case.split(",")[0]
+
+
+def test_other_byte_orders_types_and_label_columns_are_taken(tmp_path):
+    x = graphs.spikes(40)
+    want = port(_graph(tmp_path), {"x": x, "dt": graphs.DT}, labels=np.zeros(40, int), engines=("fast",))
+    for kind in (">i4", bool, ">f8"):
+        got = port(
+            _graph(tmp_path), {"x": x.astype(kind), "dt": graphs.DT}, labels=np.zeros((40, 1), bool), engines=("fast",)
+        )
+        assert got.program.digest == want.program.digest
+        assert np.array_equal(got.trace["n1"].v, want.trace["n1"].v)
+
+
+def test_data_of_another_kind_than_the_calibration_is_refused(tmp_path):
+    """Fractions on a wire for spikes, and numbers beyond a graded wire, are not rounded away."""
+    x = graphs.spikes(40)
+    for calibration, scored, code in ((x, x * 0.4, "data-not-binary"), (x * 3, x * 9, "data-range")):
+        with pytest.raises(spikeport.SpikeportError) as caught:
+            port(_graph(tmp_path), {"x": scored, "dt": graphs.DT}, calibration={"x": calibration}, engines=("fast",))
+        assert caught.value.code == code
+    currents = port(
+        _graph(tmp_path), {"x": x * 3.3, "dt": graphs.DT}, calibration={"x": x * 1.1}, engines=("fast",)
+    ).report.data
+    assert currents["inputs"]["input"]["saturated"] == pytest.approx(x.mean())
+
+
+def test_a_silent_output_proves_nothing(tmp_path):
+    nir_file.write(graphs.chain(graphs.affine(4, 3, 1), graphs.lif(v_threshold=1e6)), tmp_path / "quiet.nir")
+    result = port(
+        tmp_path / "quiet.nir", {"x": graphs.spikes(40), "dt": graphs.DT}, engines=("fast", "reference"), max_loss=0.5
+    )
+    assert result.verdict.word == "INCONCLUSIVE"
+    assert "does nothing in 100.00 %" in result.verdict.why
+
+
+def test_the_figures_of_a_layer_are_what_they_say(tmp_path):
+    """Recomputed from the float run and the trace, without the code under test."""
+    x = graphs.spikes(60)
+    result = port(_graph(tmp_path), {"x": x, "dt": graphs.DT}, engines=("fast", "reference"))
+    (layer,), trace = result.fidelity.layers, result.trace["n1"]
+    unit = result.quantized.scales["n1"].unit
+    floats = network.run(result.network, {"input": x[12:]})["n1"]
+    reach = max(np.abs(trace.u.astype(int)).max(), np.abs(trace.v.astype(int)).max())
+    assert layer.headroom_bits == pytest.approx(23 - np.log2(reach))
+    assert layer.saturations == 0
+    assert layer.cumulative_error == pytest.approx(np.abs(trace.v * unit - floats.v).mean())  # the threshold is 1
+    assert layer.rate_error == pytest.approx(trace.spikes.sum() / floats.spikes.sum() - 1)
+    assert layer.spikes_per_step == pytest.approx(trace.spikes.mean())
+    fan_out = {s.source: np.count_nonzero(s.weights, axis=0) for s in result.program.synapses if s.source == "input"}
+    always = sum(np.count_nonzero(s.weights) for s in result.program.synapses if s.source != "input")
+    events = x[12:].sum((0, 1)) @ fan_out["input"] / 48 + always * 15
+    assert result.cost["synops_per_sample"] == pytest.approx(events)
+    differs = np.argwhere((floats.spikes != trace.spikes).swapaxes(0, 1))
+    first = result.fidelity.first_divergence
+    assert (first.step, first.sample, first.neuron) == tuple(differs[0])
 
 
 @pytest.mark.parametrize("variable", ["u", "v"])
@@ -169,6 +286,7 @@ def test_the_verdict_needs_all_proofs_and_enough_data(tmp_path):
     assert result.verdict.word == "PASSED"
     parts = (result.source, result.parity, result.fidelity)
     assert decide(*parts, 0.0).word == "INCONCLUSIVE"  # 32 samples cannot prove no loss at all
+    assert "32 samples cannot tell" in decide(*parts, 0.0).why
     alone = port(_graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}, engines=("fast",), max_loss=0.5)
     assert alone.verdict.word == "INCONCLUSIVE"  # one engine proves no parity
 
@@ -236,6 +354,10 @@ def test_command_line_port_run_verify(command, tmp_path):
     status, out, _ = command("verify", tmp_path / "out", *data, "--engines", "fast,reference")
     assert status == 0
     assert "0 mismatches" in out
+    status, out, _ = command(
+        "verify", tmp_path / "out", *data, "--engines", "reference", "--against", tmp_path / "t.npz"
+    )
+    assert (status, "0 mismatches" in out) == (0, True)  # a trace is a recording too
     trace = load_trace(tmp_path / "t.npz")["n1"]
     wrong = trace.v.copy()
     wrong[4, 6, 1] += 1
@@ -251,6 +373,58 @@ def test_command_line_port_run_verify(command, tmp_path):
     assert "engine-unknown" in err
 
 
+def test_nothing_of_the_users_is_overwritten(command, tmp_path):
+    model = _graph(tmp_path)
+    np.savez(tmp_path / "data.npz", x=graphs.spikes(60), dt=graphs.DT)
+    (tmp_path / "weights.pt").write_text("weights")
+    data = ("--data", tmp_path / "data.npz")
+    command("port", model, *data, "-o", tmp_path / "out", "--engines", "fast")
+    before = {path: path.read_bytes() for path in (tmp_path / "data.npz", tmp_path / "out" / "program.npz")}
+    for target in before:
+        status, _, err = command("run", tmp_path / "out", *data, "-o", target)
+        assert (status, "output-exists" in err) == (2, True)
+        assert target.read_bytes() == before[target]
+    status, _, err = command("run", tmp_path / "out", *data, "-o", tmp_path)
+    assert (status, "output-unwritable" in err or "output-exists" in err) == (2, True)
+
+
+RECORDINGS = {
+    "file-format": {"n1.w": np.zeros((48, 15, 4))},
+    "data-shape": {"n1.v": np.zeros((3, 15, 4))},
+    "data-shape, layer": {"n9.v": np.zeros((48, 15, 4))},
+    "data-values": {"n1.v": np.full((48, 15, 4), np.nan)},
+    "data-values, halves": {"n1.v": np.full((48, 15, 4), 0.5)},
+    "data-values, text": {"n1.v": np.full((48, 15, 4), "1")},
+}
+
+
+@pytest.mark.parametrize("case", RECORDINGS)
+def test_recordings_that_mean_nothing_are_refused(command, tmp_path, case):
+    np.savez(tmp_path / "data.npz", x=graphs.spikes(48), dt=graphs.DT)
+    np.savez(tmp_path / "recording.npz", **RECORDINGS[case])
+    data = ("--data", tmp_path / "data.npz")
+    command("port", _graph(tmp_path), *data, "-o", tmp_path / "out", "--engines", "fast")
+    status, _, err = command(
+        "verify", tmp_path / "out", *data, "--engines", "fast", "--against", tmp_path / "recording.npz"
+    )
+    assert (status, case.split(",")[0] in err) == (2, True), err
+
+
+def test_a_recording_is_compared_as_it_is(tmp_path):
+    """Only what was recorded, every step of it, and no value made to fit."""
+    from spikeport.pipeline import recording
+
+    result = port(_graph(tmp_path), {"x": graphs.spikes(20), "dt": graphs.DT}, engines=("fast",))
+    chip = result.trace["n1"].in_chip_time("v").astype(np.int64)
+    np.savez(tmp_path / "chip.npz", **{"n1.v": chip}, time="chip")
+    found = recording.judge(result.trace, recording.load(tmp_path / "chip.npz"))
+    assert (found.compared, found.mismatches, found.variables) == (chip.size, 0, ("v",))
+    chip[2, 0, 1], chip[3, -1, 0] = 999, chip[3, -1, 0] + 2**32
+    np.savez(tmp_path / "chip.npz", **{"n1.v": chip}, time="chip")
+    found = recording.judge(result.trace, recording.load(tmp_path / "chip.npz"))
+    assert (found.mismatches, found.first.step, found.first.want) == (2, 0, 999)
+
+
 def test_command_line_currents_take_their_scale_from_the_bundle(command, tmp_path):
     nir_file.write(graphs.chain(graphs.linear(4, 3), graphs.lif()), tmp_path / "m.nir")
     x = np.random.default_rng(0).normal(size=(40, 15, 3))
@@ -264,7 +438,7 @@ def test_command_line_currents_take_their_scale_from_the_bundle(command, tmp_pat
     assert np.array_equal(again.v[8:], bundled.v)  # the first 8 samples were for calibration
     status, _, err = command("run", tmp_path / "out" / "program.npz", *data, "-o", tmp_path / "u.npz")
     assert status == 2
-    assert "data-values" in err
+    assert "data-range" in err
 
 
 @pytest.mark.parametrize("with_data", [True, False])

@@ -262,6 +262,20 @@ def test_a_readout_that_might_spike_is_refused():
     assert "not bounded" in str(caught.value)
 
 
+def test_a_bound_over_very_many_steps_does_not_overflow():
+    """2**30 steps of the largest drive: no proof, so no read-out."""
+    integrator = layer(decay_u=0, decay_v=0, threshold=131071, spikes=False, reset_period=2**30)
+    with pytest.raises(SpikeportError) as caught:
+        program(layers=(integrator,), synapses=(synapse(weights=np.full((2, 3), -64), exponent=8),))
+    assert caught.value.code == "readout-may-spike"
+
+
+def test_chip_time_of_a_run_shorter_than_the_phase_is_rest():
+    trace = fast.run(*random_case(3, steps=1))
+    for part in trace.layers.values():
+        assert not part.in_chip_time("v").any()
+
+
 def test_findings_have_registered_codes():
     with pytest.raises(InternalError):
         Finding("no-such-code", "", "", "", "")

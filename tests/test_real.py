@@ -63,9 +63,9 @@ def test_verify_against_a_chip_recording_names_the_first_difference(real, tmp_pa
     np.savez(
         tmp_path / "chip.npz", **{"lif.spikes": chip[:, 2:].astype(int), "lif.v": chip[:, 1:2].astype(int)}, time="chip"
     )
-    found = recording.judge(trace, recording.load(tmp_path / "chip.npz", trace))
+    found = recording.judge(trace, recording.load(tmp_path / "chip.npz"))
     assert (found.compared, found.mismatches) == (2000, 4)
-    assert (found.first.variable, found.first.step, found.first.want, found.first.got) == ("v", 460, 128, 0)
+    assert (found.first.variable, found.first.step, found.first.want, found.first.got) == ("v", 461, 128, 0)
 
 
 def _braille(real):
@@ -86,7 +86,8 @@ def test_braille_float_equals_the_recorded_hidden_spikes(real):
 def test_braille_runs_on_every_engine_with_the_right_class(real):
     net = lower(nir_file.read(real / "nir_rnn" / "braille_noDelay_bias_zero.nir"), 1e-4)
     stimulus = {"input": _braille(real)}
-    quantized = quantize.quantize(net, calibrate.calibrate(net, stimulus))
+    copies = {"input": stimulus["input"][1:]}  # scales are chosen on the shuffled copies, the recording is scored
+    quantized = quantize.quantize(net, calibrate.calibrate(net, copies))
     integers = calibrate.encode(net, quantized.inputs, stimulus)
     want = reference.run(quantized.program, integers)
     for run in (fast.run, lava_run.run):
@@ -104,7 +105,7 @@ def test_cnn_layer_1_counts_are_the_recorded_ones(real):
     net, x = _cnn(real)
     counts = network.run(net, {"input": x})["1"].spikes.sum(1, dtype=int)
     recorded = np.load(real / "nir_cnn" / "cnn_L1_counts_ref_10x16x16x16_uint16.npy")
-    assert np.array_equal(counts.reshape(recorded.shape)[:2], recorded[:2])
+    assert np.array_equal(counts.reshape(2, 16, 16, 16), recorded[:2])
 
 
 @pytest.mark.lava

@@ -58,7 +58,7 @@ def test_a_file_that_is_not_nir(command, good):
 
 
 def test_a_file_that_is_not_there(command, good):
-    refused(command, good, "nir-unreadable", "missing.nir")
+    refused(command, good, "file-missing", "missing.nir")
 
 
 def test_an_hdf5_file_without_a_graph(command, good):
@@ -168,7 +168,7 @@ def test_data_that_does_not_fit(command, good, case):
 def test_data_that_cannot_be_read(command, good):
     (good / "bad.npz").write_text("no data")
     refused(command, good, "data-unreadable", "good.nir", data="bad.npz")
-    refused(command, good, "data-unreadable", "good.nir", data="missing.npz")
+    refused(command, good, "file-missing", "good.nir", data="missing.npz")
 
 
 def test_an_output_folder_that_is_somebody_elses(command, good):
@@ -234,7 +234,7 @@ def test_a_checkpoint_that_needs_code(command, checkpoint, capsys):
 def test_a_checkpoint_that_is_none(command, checkpoint):
     (checkpoint / "text.pt").write_text("weights")
     refused(command, checkpoint, "checkpoint-unreadable", "text.pt", "--model", "factories_for_test:build")
-    refused(command, checkpoint, "checkpoint-unreadable", "missing.pt", "--model", "factories_for_test:build")
+    refused(command, checkpoint, "file-missing", "missing.pt", "--model", "factories_for_test:build")
 
 
 def test_a_factory_that_does_not_match(command, checkpoint):
