@@ -1,7 +1,7 @@
 """What each Norse module means in NIR: one rule per module type.
 
-Norse's cells (norse/torch/functional): LIF adds its whole input to i and then integrates, so NIR's w_in is tau_syn / dt;
-LIFBox has no current; IAF adds its input to v without dt; parameters are inverse times in 1/s.
+Norse's cells (norse/torch/functional): LIF adds its whole input to i and then integrates, so that NIR's w_in is
+tau_syn / dt; LIFBox has no current; IAF adds its input to v without dt; parameters are inverse times in 1/s.
 """
 
 from __future__ import annotations
