@@ -6,6 +6,7 @@ writes carries `dt` (seconds) in the graph's metadata, with who wrote it and the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import h5py
 import nir
 import numpy as np
 
-from spikeport.sim.errors import refuse
+from spikeport.sim.errors import Finding, SpikeportError, refuse
 from spikeport.sim.files import not_ours_to_replace, written
 
 _WHY = "spikeport reads graphs in the Neuromorphic Intermediate Representation (NIR 0.1 to 1.0, HDF5)"
@@ -30,6 +31,7 @@ def read(path: Path | str) -> nir.NIRGraph:
         raise refuse("file-missing", str(path), what, _WHY, "Check the path.")
     if not h5py.is_hdf5(path):
         raise _unreadable(path, "it is not an HDF5 file")
+    _require_known_types(path)
     try:
         graph = nir.read(path, type_check=False)
     except Exception as error:  # nir has no exceptions of its own: anything it raises means the file is not readable
@@ -37,6 +39,38 @@ def read(path: Path | str) -> nir.NIRGraph:
     if not isinstance(graph, nir.NIRGraph):
         raise _unreadable(path, f"its root is a {type(graph).__name__}, not a NIRGraph")
     return graph
+
+
+def _require_known_types(path: Path) -> None:
+    """Raise `SpikeportError` (`nir-node-unsupported`) that names every node of a type that NIR does not define."""
+    known = {name for name, kind in vars(nir).items() if isinstance(kind, type) and issubclass(kind, nir.NIRNode)}
+    found = []
+    try:
+        with h5py.File(path, "r") as file:
+            for name, kind in _types(file["node"], ""):
+                if kind not in known:
+                    found.append(
+                        Finding(
+                            "nir-node-unsupported",
+                            f"node {name!r}",
+                            f"it is a {kind}",
+                            f"NIR {nir.version} defines no such primitive",
+                            "Replace the node by NIR's primitives.",
+                        )
+                    )
+    except (OSError, RuntimeError, KeyError, AttributeError, TypeError, ValueError) as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    if found:
+        raise SpikeportError(*found)
+
+
+def _types(group: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    """(name, type) of every node, nested ones too."""
+    for name, node in group["nodes"].items():
+        kind = node["type"][()]
+        yield prefix + name, kind.decode() if isinstance(kind, bytes) else str(kind)
+        if "nodes" in node:
+            yield from _types(node, f"{prefix}{name}.")
 
 
 def _unreadable(path: Path, what: str) -> Exception:

@@ -18,7 +18,8 @@ from typing import Any
 import spikeport
 from spikeport.export import nir_file
 from spikeport.pipeline.result import Result
-from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.errors import refuse
+from spikeport.sim.files import unwritable
 from spikeport.sim.store import save_program, save_trace
 
 MANIFEST = "manifest.json"
@@ -32,7 +33,7 @@ def require_free(folder: Path) -> None:
             return
         others = _others(folder)
     except OSError as error:
-        raise _unwritable(folder, str(error)) from error
+        raise unwritable(folder, str(error)) from error
     if others:
         raise refuse(
             "output-exists",
@@ -65,7 +66,7 @@ def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".spikeport-", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(folder, str(error)) from error
+        raise unwritable(folder, str(error)) from error
     try:
         _fill(result, beside / "new", command)
         if folder.exists():
@@ -74,19 +75,9 @@ def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
     except OSError as error:
         if (beside / "old").exists() and not folder.exists():
             (beside / "old").rename(folder)
-        raise _unwritable(folder, str(error)) from error
+        raise unwritable(folder, str(error)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _unwritable(folder: Path, what: str) -> SpikeportError:
-    return refuse(
-        "output-unwritable",
-        str(folder),
-        what,
-        "the bundle has to be written somewhere",
-        "Choose a path in a folder that you can write to, with enough space.",
-    )
 
 
 def _fill(result: Result, folder: Path, command: Sequence[str]) -> None:

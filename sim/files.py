@@ -29,12 +29,12 @@ def written(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise _unwritable(path, "it is a folder")
+        raise unwritable(path, "it is a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise _unwritable(path, str(error)) from error
+        raise unwritable(path, str(error)) from error
     os.close(handle)
     beside = Path(name)
     try:
@@ -44,12 +44,13 @@ def written(path: Path) -> Iterator[Path]:
         beside.chmod(0o666 & ~mask)
         beside.replace(path)
     except OSError as error:
-        raise _unwritable(path, str(error)) from error
+        raise unwritable(path, str(error)) from error
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _unwritable(path: Path, what: str) -> SpikeportError:
+def unwritable(path: Path, what: str) -> SpikeportError:
+    """The error for a path that cannot be written."""
     return refuse(
         "output-unwritable",
         str(path),

@@ -76,6 +76,16 @@ def test_a_truncated_file(command, good, share):
     refused(command, good, "nir-unreadable", "bad.nir")
 
 
+def test_a_node_type_that_nir_does_not_define(command, good):
+    import h5py
+
+    with h5py.File(good / "good.nir", "a") as file:
+        del file["node/nodes/n0/type"]
+        file["node/nodes/n0/type"] = "SpikingAttention"
+    findings = refused(command, good, "nir-node-unsupported", "good.nir", where="'n0'")
+    assert "SpikingAttention" in findings[0]["what"]
+
+
 @pytest.mark.real
 def test_a_rockpool_graph_with_wrong_shapes(command, good, real):
     (good / "bad.nir").write_bytes((real / "nir_lif" / "lif_rockpool.nir").read_bytes())

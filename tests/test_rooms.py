@@ -72,7 +72,7 @@ def test_files_and_functions_stay_small(room, path):
     assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno <= 60, node.name
+            assert node.end_lineno - node.lineno <= 46, node.name  # 40 is the aim; `port` has 14 options
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sim").glob("*.py")), ids=lambda p: p.name)
