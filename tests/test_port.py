@@ -461,6 +461,29 @@ def test_doctor_says_what_is_here(command, tmp_path):
     assert "setup-lava" in out
 
 
+@pytest.mark.lava
+def test_doctor_builds_an_environment_in_which_lava_runs(command, tmp_path, monkeypatch):
+    """From the package index, on a Python 3.10 that is found here; about half a minute."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("SPIKEPORT_LAVA_PYTHON", raising=False)
+    command("doctor", "--setup-lava")
+    python = tmp_path / "spikeport" / "lava" / "bin" / "python"
+    x = {"x": graphs.spikes(40), "dt": graphs.DT}
+    result = port(_graph(tmp_path), x, engines=("reference", "lava"), parity_samples=2, options={"python": str(python)})
+    assert result.parity.mismatches == 0
+    assert result.parity.runs == {"reference": 2, "lava": 2}
+
+
+def test_the_report_can_be_shown(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    result = port(_graph(tmp_path), {"x": graphs.spikes(40), "dt": graphs.DT}, engines=("fast",))
+    result.report.show()
+    page = Path(shown[0].removeprefix("file://"))
+    assert result.program.digest in page.read_text()
+    page.unlink()
+
+
 def test_progress_is_silent_where_nobody_watches(command, tmp_path):
     np.savez(tmp_path / "data.npz", x=graphs.spikes(40), dt=graphs.DT)
     _, _, err = command(
