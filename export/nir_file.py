@@ -14,6 +14,7 @@ import h5py
 import nir
 import numpy as np
 
+from spikeport.export import nir_guard
 from spikeport.sim.errors import Finding, SpikeportError, refuse
 from spikeport.sim.files import not_ours_to_replace, written
 
@@ -31,7 +32,7 @@ def read(path: Path | str) -> nir.NIRGraph:
         raise refuse("file-missing", str(path), what, _WHY, "Check the path.")
     if not h5py.is_hdf5(path):
         raise _unreadable(path, "it is not an HDF5 file")
-    _require_known_types(path)
+    _require_sound(path)
     try:
         graph = nir.read(path, type_check=False)
     except Exception as error:  # nir has no exceptions of its own: anything it raises means the file is not readable
@@ -41,12 +42,17 @@ def read(path: Path | str) -> nir.NIRGraph:
     return graph
 
 
-def _require_known_types(path: Path) -> None:
-    """Raise `SpikeportError` (`nir-node-unsupported`) that names every node of a type that NIR does not define."""
+def _require_sound(path: Path) -> None:
+    """Raise `SpikeportError`: `nir-unsafe`, or `nir-node-unsupported` for every node of a type that NIR does not
+    define.
+    """
     known = {name for name, kind in vars(nir).items() if isinstance(kind, type) and issubclass(kind, nir.NIRNode)}
     found = []
     try:
         with h5py.File(path, "r") as file:
+            unsafe = nir_guard.findings(file)
+            if unsafe:
+                raise SpikeportError(*unsafe)
             for name, kind in _types(file["node"], ""):
                 if kind not in known:
                     found.append(

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "nir-ports": "the graph does not have exactly one input and one output",
     "nir-shape": "shapes in the graph do not fit each other",
     "nir-unreadable": "the file is not a NIR graph",
+    "nir-unsafe": "the file reaches beyond itself, or unpacks to too much",
     "nir-values": "a parameter of the graph is NaN, infinite or out of its range",
     "model-failed": "the user's model raised an error while it was run",
     "option-range": "an option has a value that means nothing",

@@ -99,12 +99,13 @@ def test_a_lava_run_that_hangs_is_killed_with_its_whole_group(tmp_path):
 
 
 @pytest.mark.lava
-def test_a_real_lava_run_is_stopped_at_its_time_limit_and_leaves_nothing():
-    before = _lava_workers()
+def test_a_real_lava_run_is_stopped_at_its_time_limit_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(SpikeportError) as caught:
         lava_run.run(_biased(30, 2), {"x": np.zeros((1, 200_000, 1), int)}, time_limit=4.0)
     assert caught.value.code == "lava-timeout"
-    assert _lava_workers() <= before
+    assert not _lava_workers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _gone(pid: int) -> bool:
@@ -123,10 +124,13 @@ def _zombie(pid: int) -> bool:
     return state.strip().startswith("Z")
 
 
-def _lava_workers() -> set[str]:
-    listed = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
+def _lava_workers(folder) -> set[str]:
+    """The processes of workers whose job lies in this folder."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
     lines = [line.split(None, 2) for line in listed.splitlines()]
-    return {pid for pid, state, args in lines if "lava_worker" in args and not state.startswith("Z")}
+    return {
+        pid for pid, state, args in lines if "lava_worker" in args and str(folder) in args and not state.startswith("Z")
+    }
 
 
 def test_kill_group_survives_a_child_that_is_gone():
@@ -146,14 +150,13 @@ def test_lava_ends_when_its_parent_is_killed(tmp_path):
     )
     folder = os.path.dirname(__file__)
     environment = os.environ | {"PYTHONPATH": os.path.join(folder, "support"), "TMPDIR": str(tmp_path)}
-    before = _lava_workers()
     parent = subprocess.Popen([sys.executable, "-c", code, folder], env=environment)
     try:
-        _until(lambda: len(_lava_workers() - before) > 3, 30)
+        _until(lambda: len(_lava_workers(tmp_path)) > 3, 60)
     finally:
         parent.kill()
         parent.wait()
-    _until(lambda: not _lava_workers() - before, 20)
+    _until(lambda: not _lava_workers(tmp_path), 30)
 
 
 def _until(holds, seconds):
