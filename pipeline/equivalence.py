@@ -52,8 +52,8 @@ class Place:
 class SourceEquivalence:
     """`equal`: no error. `near_ties` are all neurons' steps that rounding decided, `errors` the first in each sample.
 
-    `undecided` is the share of all neurons' steps in which rounding could have decided either way: where it is large
-    (low precision), equal spikes prove little.
+    `undecided` is the share of all neurons' steps in which rounding could have decided either way, and `spikes` how
+    many the model's neurons gave: where near ties are many beside them (low precision), what is left proves little.
     """
 
     recorded_on: dict[str, Any]
@@ -61,10 +61,16 @@ class SourceEquivalence:
     near_ties: tuple[Place, ...]
     errors: tuple[Place, ...]
     undecided: float
+    spikes: int
 
     @property
     def equal(self) -> bool:
         return not self.errors
+
+    @property
+    def contested(self) -> float:
+        """Near ties beside the model's spikes."""
+        return len(self.near_ties) / max(self.spikes, 1)
 
     def as_dict(self) -> dict[str, Any]:
         """The `source` part of report.json."""
@@ -96,7 +102,7 @@ class _Judge:
         """Samples without an error so far."""
         self.near_ties: list[Place] = []
         self.errors: list[Place] = []
-        self.decisions = self.undecided = 0
+        self.decisions = self.undecided = self.spikes = 0
 
     def observe(self, step: float_model.Step) -> NDArray[np.bool_] | None:
         layer = self.layers[step.layer]
@@ -112,6 +118,7 @@ class _Judge:
         if step.layer in self.recorded:
             got, distance = self.recorded[step.layer][:, step.index], np.abs(step.v - layer.threshold)
             self.decisions += fired.size
+            self.spikes += int((got > 0).sum())
             self.undecided += int((distance <= bound).sum())
             self._judge(step, got != fired, distance)
             fired = np.where(distance <= bound, got > 0, fired)
@@ -169,7 +176,7 @@ def judge(
     judge = _Judge(network, recorded, roundoff, samples)
     float_model.run(network, stimulus, observe=judge.observe, progress=progress)
     undecided = judge.undecided / judge.decisions if judge.decisions else 0.0
-    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors), undecided)
+    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors), undecided, judge.spikes)
 
 
 def require_equal(found: SourceEquivalence) -> None:

@@ -37,8 +37,9 @@ class Verdict:
         return f"{self.word}: {self.why}"
 
 
-MOST_UNDECIDED, MOST_SILENT = 0.01, 0.5
-"""Beyond these shares the data cannot tell: decisions that rounding could have made, samples with no output."""
+MOST_CONTESTED, MOST_UNDECIDED, MOST_SILENT = 0.01, 0.5, 0.5
+"""Beyond these shares the data cannot tell: spikes that rounding did decide, decisions that it could have made (a net
+of round numbers meets its threshold exactly, and often), samples with no output."""
 
 
 def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> Verdict:
@@ -62,8 +63,8 @@ def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity,
 def _doubts(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> list[str]:
     """Why equal bits and a small loss prove nothing here."""
     found = []
-    if source is not None and source.undecided > MOST_UNDECIDED:
-        found.append(f"rounding could have decided {percent(source.undecided)} of the model's spikes")
+    if source is not None and (source.contested > MOST_CONTESTED or source.undecided > MOST_UNDECIDED):
+        found.append(f"rounding decided {len(source.near_ties)} of the model's {source.spikes} spikes")
     if len(parity.runs) < 2:
         found.append(f"only {parity.against} ran, so that nothing was compared")
     if fidelity.silent >= MOST_SILENT:

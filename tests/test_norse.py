@@ -16,6 +16,7 @@ from spikeport.export import norse as norse_export  # noqa: E402
 from spikeport.export.record import record  # noqa: E402
 from spikeport.pipeline import equivalence, network  # noqa: E402
 from spikeport.pipeline.lower import lower  # noqa: E402
+from spikeport.pipeline.result import MOST_CONTESTED  # noqa: E402
 from spikeport.sim.errors import SpikeportError  # noqa: E402
 
 DT = 1e-3
@@ -188,6 +189,35 @@ def test_low_precision_is_said_to_prove_little():
     assert found.equal
     assert found.undecided > 0.001
     assert judged(build("LIFCell"), spikes())[0].undecided < 1e-4
+
+
+def test_at_low_precision_a_wrong_graph_is_at_least_contested():
+    """Half precision over 784 inputs excuses almost any spike; ten per cent too much input current shows in their
+    number.
+    """
+    torch.manual_seed(0)
+    model = norse.SequentialState(torch.nn.Linear(784, 30), norse.LIFCell(p=lif_parameters(), dt=DT)).half()
+    x = (np.random.default_rng(0).random((20, 30, 784)) < 0.2).astype(np.uint8)
+    with torch.no_grad():
+        model[0].weight.mul_(6)
+    exported = norse_export.export(model)
+    honest, _ = judged(model, x, exported)
+    exported.graph.nodes["lif1"].w_in = exported.graph.nodes["lif1"].w_in * 1.1
+    wrong, recording = judged(model, x, exported)
+    assert recording.layers["lif1"].mean() > 0.01
+    assert honest.equal
+    assert honest.contested <= MOST_CONTESTED < wrong.contested or not wrong.equal
+
+
+def test_a_net_of_round_numbers_meets_its_threshold_and_is_not_contested():
+    model = norse.SequentialState(torch.nn.Linear(6, 4, bias=False), norse.IAFCell())
+    with torch.no_grad():
+        model[0].weight.fill_(0.25)
+    found, recording = judged(model, spikes())
+    assert found.equal
+    assert found.undecided > 0.01
+    assert found.contested == 0
+    assert recording.layers["if1"].any()
 
 
 def test_rounding_in_folded_matrices_is_allowed_for():
