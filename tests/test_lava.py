@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from programs import edge_case, merged, random_case
+from programs import edge_case, merged, random_case, sparse
 
 from spikeport.hw_targets import lava_rules, lava_run
 from spikeport.sim import reference
@@ -43,6 +43,20 @@ def test_lava_equals_reference_on_random_programs(first_seed):
 def test_lava_equals_reference_at_every_edge():
     found = compare(reference.run(*edge_case()), lava_run.run(*edge_case()))
     assert found.mismatches == 0, found.first
+
+
+@pytest.mark.lava
+def test_synapses_without_a_weight_change_nothing_on_lava():
+    """Dense and sparse, with and without a delay: all-zero matrices, which Lava's sign modes treat on their own."""
+    none, layer = np.zeros((2, 3), int), Layer("a", (2,), 1, 4096, 409, 10, 0)
+    synapses = [Synapse("s", "x", "a", np.full((2, 3), 50), 1, 1)]
+    for number, delay in enumerate((1, 3)):
+        made = Synapse(f"dense{number}", "x", "a", none, -2, delay)
+        synapses += [made, sparse(Synapse(f"sparse{number}", "x", "a", none, 3, delay))]
+    program = Program((Input("x", (3,)),), (), (layer,), tuple(synapses), ("a",))
+    want = reference.run(program, {"x": np.ones((2, 6, 3), int)})
+    assert want["a"].spikes.any()
+    assert compare(want, lava_run.run(program, {"x": np.ones((2, 6, 3), int)})).mismatches == 0
 
 
 def _biased(threshold: int, phase: int) -> Program:
