@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikeport.pipeline import fidelity
 from spikeport.pipeline.decode import answers, choose
 from spikeport.pipeline.interval import disagreement, paired_loss, wilson
+from spikeport.pipeline.network import LayerActivity
 from spikeport.pipeline.spike_match import f1, matched
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.trace import LayerTrace, Trace, compare
@@ -161,3 +163,19 @@ def test_chip_time_shows_a_layer_late():
     layer = _trace("a")["l2"]
     layer.spikes[0, 0, 0] = 1
     assert layer.in_chip_time("spikes")[0, :, 0].tolist() == [0, 0, 1, 0]
+
+
+def test_the_first_divergence_is_the_earliest_of_all_layers():
+    """By the model's step, then in the order of the layers."""
+    shape = (2, 4, 3)
+    activity = {name: LayerActivity(np.zeros(shape, np.uint8), np.zeros(shape)) for name in ("l1", "l2")}
+    trace = _trace("fast")
+    assert fidelity._first(activity, trace) is None
+    trace["l1"].spikes[0, 3, 1] = 1
+    trace["l2"].spikes[1, 2, 0] = 1
+    activity["l2"].spikes[0, 2, 2] = 1
+    found = fidelity._first(activity, trace)
+    assert (found.layer, found.step, found.sample, found.neuron) == ("l2", 2, 0, 2)
+    assert (found.float_spike, found.integer_spike, found.samples_affected) == (True, False, 2)
+    trace["l1"].spikes[1, 2, 0] = 1
+    assert fidelity._first(activity, trace).layer == "l1"
