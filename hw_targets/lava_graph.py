@@ -1,4 +1,5 @@
-"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset and RingBuffer, nothing of our own.
+"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset and RingBuffer, our ExtendedLIF where they fall
+short.
 
 Samples run as side-by-side copies (block-diagonal weights, one start), because a recurrent net streamed through
 `LIFReset` differs from its second sample on. Imported in the worker only: this file imports Lava.
@@ -7,6 +8,7 @@ Samples run as side-by-side copies (block-diagonal weights, one start), because 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse
+from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF
+from spikeport.hw_targets.lava_rules import needs_own_process
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SparseSynapse, Synapse
 from spikeport.sim.synapses import AnySynapse
 
 
@@ -61,7 +65,9 @@ class Graph:
         return RingBuffer(data=data)
 
     def lif(self, layer: Layer) -> Any:
-        """LIF, or LIFReset where the sample's beginning or a reset period must clear u and v."""
+        """LIF, or LIFReset where the sample's beginning or a reset period must clear u and v; ours where they fall
+        short.
+        """
         parameters = {
             "shape": (self.copies * layer.size,),
             "du": self._tiled(layer.decay_u - 1),
@@ -70,7 +76,9 @@ class Graph:
             "bias_mant": self._tiled(layer.bias),
             "bias_exp": layer.bias_exponent,
         }
-        if layer.reset_period or layer.bias.any():
+        if needs_own_process(layer):
+            process = self._own(layer, parameters)
+        elif layer.reset_period or layer.bias.any():
             interval = layer.reset_period or self.chip_steps + 1
             offset = (layer.phase + 1) % interval  # Lava counts steps from 1
             process = LIFReset(**parameters, reset_interval=interval, reset_offset=offset)
@@ -78,6 +86,19 @@ class Graph:
             process = LIF(**parameters)
         process.proc_params["record"] = {"first_step": layer.phase, "files": self._files(layer)}
         return process
+
+    def _own(self, layer: Layer, parameters: dict[str, Any]) -> Any:
+        """Our ExtendedLIF; a plain Layer is one with nothing extended."""
+        if not isinstance(layer, ExtendedLayer):
+            layer = ExtendedLayer(**{field.name: getattr(layer, field.name) for field in fields(layer)})
+        return ExtendedLIF(
+            **parameters,
+            start=self._tiled(layer.start),
+            reset=layer.reset,
+            refractory=layer.refractory,
+            first_step=layer.phase,
+            period=layer.reset_period,
+        )
 
     def _tiled(self, values: NDArray[Any]) -> NDArray[np.int32]:
         return np.tile(values.astype(np.int32), self.copies)
@@ -131,5 +152,5 @@ def _blocks(pattern: Any, block: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 SYNAPSES: dict[str, Callable[..., sparse.csr_matrix]] = {"dense": _dense, "sparse": _sparse}
-NEURONS = {"lif": Graph.lif}
+NEURONS = {"lif": Graph.lif, "extended_lif": Graph.lif}
 """Operation -> its counterpart on Lava: the mantissas of a Sparse, the process of a layer."""

@@ -1,27 +1,28 @@
-"""What Lava's stock processes cannot express of a legal Program."""
+"""What Lava's stock processes cannot express of a legal Program: there our own take their place.
+
+A stock process can run on a chip today; ours run on Lava's simulator and would need microcode for the chip.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.errors import Finding
-from spikeport.sim.program import Layer, Program
+from spikeport.sim.program import ExtendedLayer, Layer, Program
 
 
-def violations(program: Program) -> list[Finding]:
-    """Every place where stock processes would not mean what the Program means."""
-    return [
-        Finding(
-            "lava-phase",
-            layer.name,
-            f"its bias register would make it spike before step {layer.phase}, where its sample begins",
-            "Lava's LIF adds the bias from the first step on; a spike before the phase would reach other layers",
-            "Give the bias as a synapse from an always-on axon; `port` always does.",
-        )
-        for layer in program.layers
-        if _fires_early(layer)
-    ]
+def own_processes(program: Program) -> list[str]:
+    """The layers that need a process of ours, by name."""
+    return [layer.name for layer in program.layers if needs_own_process(layer)]
+
+
+def needs_own_process(layer: Layer) -> bool:
+    """Whether Lava's LIF and LIFReset mean something else than the layer.
+
+    They reset to zero at once, start at zero, and add the bias from the first step on: a spike before the layer's
+    phase would reach other layers.
+    """
+    return isinstance(layer, ExtendedLayer) or _fires_early(layer)
 
 
 def _fires_early(layer: Layer) -> bool:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import spikeport
 from spikeport.hw_targets.interpreters import lava_python
-from spikeport.hw_targets.lava_rules import violations
-from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.store import load_trace, save_program, save_stimulus
@@ -38,12 +37,9 @@ def run(
 ) -> Trace:
     """Run all samples side by side in one start. u and v are always recorded; `states` False drops them.
 
-    Raises `SpikeportError`: `lava-missing`, `lava-phase`, `lava-timeout`, `lava-died`, and what `checked` raises.
+    Raises `SpikeportError`: `lava-missing`, `lava-timeout`, `lava-died`, and what `checked` raises.
     """
     inputs = checked(program, stimulus)
-    findings = violations(program)
-    if findings:
-        raise SpikeportError(*findings)
     interpreter = lava_python(python)
     with tempfile.TemporaryDirectory(prefix="spikeport-lava-") as name:
         folder = Path(name)

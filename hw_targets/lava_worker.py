@@ -19,10 +19,12 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from spikeport.hw_targets.lava_graph import Graph
+from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF, RecordingExtendedLIF
 from spikeport.hw_targets.lava_models.recording import RECORDING
 from spikeport.sim.store import load_program, load_stimulus, save_trace
 from spikeport.sim.trace import LayerTrace, Trace
 
+MODELS = RECORDING | {ExtendedLIF: RecordingExtendedLIF}
 _CHUNKS = 20
 """Progress is reported this many times in a run; each costs one round trip to the runtime."""
 
@@ -46,7 +48,7 @@ def run(folder: Path) -> None:
 
 def _run_part(process: object, steps: int, number: int, parts: int) -> None:
     """Start, step and stop one connected part; stopped in `finally`, or its child processes stay."""
-    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=RECORDING)
+    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=MODELS)
     chunk = -(-steps // _CHUNKS)
     try:
         for done in range(0, steps, chunk):

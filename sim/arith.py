@@ -94,6 +94,37 @@ def effective_bias(mantissa: int, exponent: int) -> int:
     return mantissa << exponent
 
 
+RESETS = ("zero", "subtract", "subtract_guarded", "subtract_delayed", "none")
+"""What a spike does to v. Lava's LIF has the first; the others are rules of spikeport's own, in the same widths, for
+models that are trained with them (see `debt` and `after_test`).
+"""
+REFRACTORY_MAX = 2**15 - 1
+
+
+def debt(reset: str, v: int, spiked: bool, threshold: int) -> int:
+    """What is taken from the new v before it is tested: threshold << 6 or 0. `v` and `spiked` are the last step's.
+
+    "subtract_delayed": a spike is paid for in the next step. Source: snnTorch 1.0 Leaky and Synaptic, `_base_sub`.
+    "subtract_guarded": a v that is still above the threshold after its reset does not count for the next spike.
+    Source: the same with `reset_delay=False` ("avoid double reset").
+    """
+    owes = spiked if reset == "subtract_delayed" else reset == "subtract_guarded" and fires(v, threshold)
+    return threshold << ALIGN if owes else 0
+
+
+def after_test(reset: str, v: int, owed: int, fired: bool, threshold: int) -> int:
+    """v at the step's end, from the new v before `owed` was taken: only a delayed subtraction keeps what it tested.
+
+    "zero": 0 on a spike. "subtract" and "subtract_guarded": less by threshold << 6 on a spike. "none": as it is.
+    Sources: Norse 1.1 `reset_value` and `reset_subtract`, snnTorch 1.0 Leaky.forward.
+    """
+    if reset == "subtract_delayed":
+        return clip_voltage(v - owed)
+    if not fired or reset == "none":
+        return v
+    return 0 if reset == "zero" else v - (threshold << ALIGN)
+
+
 def fires(v: int, threshold: int) -> bool:
     """Spike where v > threshold << 6, strictly; then v becomes 0 in the same step.
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
+from spikeport.sim.parts import ExtendedLayer
 
 if TYPE_CHECKING:
     from spikeport.sim.parts import Layer, Wire
@@ -101,16 +102,43 @@ def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire]]) -> Laye
 def _voltage(layer: Layer, u: Interval) -> Interval | None:
     bias = layer.register_bias
     low, high = np.minimum(u.low + bias, 0), np.maximum(u.high + bias, 0)
+    level = layer.threshold.astype(np.int64) << arith.ALIGN
+    if isinstance(layer, ExtendedLayer):
+        return _started(layer, _extended(layer, low, high, level))
+    return _bounded(layer, low, high, high + (level * (arith.DECAY_ONE - layer.decay_v) >> 12) + 1)
+
+
+def _bounded(layer: Layer, low: Int64, high: Int64, top: Int64) -> Interval | None:
+    """v under a drive, where spikes keep it at or below `top`."""
     v = _geometric(low, high, layer.decay_v)
     if layer.reset_period:
         v = _limited(low, high, layer.reset_period, v)
     if not layer.spikes:
         return v
-    top = high + ((layer.threshold.astype(np.int64) << arith.ALIGN) * (arith.DECAY_ONE - layer.decay_v) >> 12) + 1
     if v is not None:
         return Interval(v.low, np.minimum(v.high, top))
     bottom = _geometric(low, np.zeros_like(low), layer.decay_v)
     return None if bottom is None else Interval(bottom.low, top)
+
+
+def _extended(layer: ExtendedLayer, low: Int64, high: Int64, level: Int64) -> Interval | None:
+    """A subtraction keeps v in reach of the threshold only where no step's drive is more than it takes away; a delayed
+    one can take more than the decay has left.
+    """
+    if layer.reset == "zero":
+        return _bounded(layer, low, high, high + level + 1)
+    if layer.reset == "subtract_delayed":
+        low = low - (level * layer.decay_v >> 12) - (layer.decay_v > 0)
+    if layer.reset != "none" and bool((high <= level).all()):
+        return _bounded(layer, low, high, high + 2 * level)
+    v = _geometric(low, high, layer.decay_v)
+    return _limited(low, high, layer.reset_period, v) if layer.reset_period else v
+
+
+def _started(layer: ExtendedLayer, v: Interval | None) -> Interval | None:
+    """The same, begun at `start` instead of 0: decay never takes v further from 0."""
+    start = layer.start.astype(np.int64)
+    return v and Interval(v.low + np.minimum(start, 0), v.high + np.maximum(start, 0))
 
 
 def _geometric(low: Int64, high: Int64, rate: NDArray[np.integer]) -> Interval | None:

@@ -32,7 +32,6 @@ CODES: dict[str, str] = {
     "file-format": "the file is not of a format or version that is read here",
     "lava-died": "the Lava process ended without a result",
     "lava-missing": "no Python interpreter with lava-nc was found",
-    "lava-phase": "a bias register would fire on Lava before its layer's sample begins",
     "lava-timeout": "the Lava process did not finish within its time limit",
     "model-behaves-otherwise": "the exported graph and the user's model spike differently",
     "model-unknown": "this kind of model or file is not known",

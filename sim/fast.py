@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.sim import kernels
-from spikeport.sim.program import Layer, Program, SparseSynapse, Synapse
+from spikeport.sim import arith, kernels
+from spikeport.sim.program import ExtendedLayer, Layer, Program, SparseSynapse, Synapse
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.trace import LayerTrace, Trace
 
@@ -69,12 +69,35 @@ class _Lif:
 
     def step(self, t: int, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
         if self.layer.reset_period and t % self.layer.reset_period == 0:
-            self.u[:], self.v[:] = 0, 0
+            self.clear()
+        self.advance(total, spikes)
+
+    def clear(self) -> None:
+        self.u[:], self.v[:] = 0, 0
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
         kernels.step_lif(total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
 
 
+class _ExtendedLif(_Lif):
+    """The same for an ExtendedLayer."""
+
+    def __init__(self, layer: ExtendedLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.reset, self.refractory, self.start = arith.RESETS.index(layer.reset), layer.refractory, layer.start
+        self.spiked, self.waiting = np.zeros(self.u.shape, np.uint8), np.zeros_like(self.u)
+        self.clear()
+
+    def clear(self) -> None:
+        self.u[:], self.v[:], self.spiked[:], self.waiting[:] = 0, self.start, 0, 0
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
+        lif = (total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
+        kernels.step_extended_lif(*lif, self.reset, self.refractory, self.spiked, self.waiting)
+
+
 SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
-NEURONS = {"lif": _Lif}
+NEURONS: dict[str, Any] = {"lif": _Lif, "extended_lif": _ExtendedLif}
 """Operation -> its kernel in this engine."""
 
 

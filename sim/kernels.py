@@ -75,20 +75,72 @@ def step_lif(
     samples, neurons = u.shape
     for k in range(samples):
         for i in range(neurons):
-            aligned = np.int64(np.int32(np.int64(total[k, i]) << 6))
-            magnitude = (np.int64(abs(np.int64(u[k, i]))) * (4096 - decay_u[i])) >> 12
-            current = np.int64(np.int32((magnitude if u[k, i] >= 0 else -magnitude) + aligned))
-            if current > 8388608:
-                current -= 16777216
-            elif current <= -8388608:
-                current += 16777216
-            u[k, i] = np.int32(current)
-            magnitude = (np.int64(abs(np.int64(v[k, i]))) * (4096 - decay_v[i])) >> 12
-            voltage = np.int64(np.int32((magnitude if v[k, i] >= 0 else -magnitude) + current + bias[i]))
-            if voltage > 8388607:
-                voltage = np.int64(8388607)
-            elif voltage < -8388607:
-                voltage = np.int64(-8388607)
+            current = _current(u[k, i], total[k, i], decay_u[i])
+            voltage = _voltage(v[k, i], current, bias[i], decay_v[i])
             fired = voltage > level[i]
+            u[k, i] = np.int32(current)
             spikes[k, i] = 1 if fired else 0
             v[k, i] = np.int32(0 if fired else voltage)
+
+
+SUBTRACT, GUARDED, DELAYED, NONE = 1, 2, 3, 4
+"""Positions in `arith.RESETS`, as the kernel below knows them; 0 is the reset to zero."""
+
+
+@numba.njit(cache=True, nogil=True)
+def step_extended_lif(
+    total: Array,
+    u: Array,
+    v: Array,
+    decay_u: Array,
+    decay_v: Array,
+    bias: Array,
+    level: Array,
+    spikes: Array,
+    reset: int,
+    refractory: int,
+    spiked: Array,
+    waiting: Array,
+) -> None:
+    """As `step_lif`, with a reset of `arith.RESETS` by its position, `refractory` steps, and two more states [sample,
+    neuron]: `spiked` uint8 in the last step that was not waited through, `waiting` int32 steps still to be waited.
+    """
+    samples, neurons = u.shape
+    for k in range(samples):
+        for i in range(neurons):
+            current = _current(u[k, i], total[k, i], decay_u[i])
+            u[k, i] = np.int32(current)
+            if waiting[k, i] > 0:
+                waiting[k, i] -= 1
+                spikes[k, i] = 0
+                continue
+            owes = (reset == DELAYED and spiked[k, i] != 0) or (reset == GUARDED and v[k, i] > level[i])
+            voltage = _voltage(v[k, i], current, bias[i], decay_v[i])
+            tested = voltage - level[i] if owes else voltage
+            fired = tested > level[i]
+            if reset == DELAYED:
+                voltage = max(tested, np.int64(-8388607))
+            elif fired and reset != NONE:
+                voltage = voltage - level[i] if reset in (SUBTRACT, GUARDED) else np.int64(0)
+            spikes[k, i] = spiked[k, i] = 1 if fired else 0
+            waiting[k, i] = refractory if fired else 0
+            v[k, i] = np.int32(voltage)
+
+
+@numba.njit(cache=True, nogil=True)
+def _current(u: Any, total: Any, decay: Any) -> Any:
+    aligned = np.int64(np.int32(np.int64(total) << 6))
+    magnitude = (np.int64(abs(np.int64(u))) * (4096 - decay)) >> 12
+    current = np.int64(np.int32((magnitude if u >= 0 else -magnitude) + aligned))
+    if current > 8388608:
+        current -= 16777216
+    elif current <= -8388608:
+        current += 16777216
+    return current
+
+
+@numba.njit(cache=True, nogil=True)
+def _voltage(v: Any, current: Any, bias: Any, decay: Any) -> Any:
+    magnitude = (np.int64(abs(np.int64(v))) * (4096 - decay)) >> 12
+    voltage = np.int64(np.int32((magnitude if v >= 0 else -magnitude) + current + bias))
+    return min(max(voltage, np.int64(-8388607)), np.int64(8388607))

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import Finding, SpikeportError
+from spikeport.sim.parts import ExtendedLayer
 from spikeport.sim.synapses import SparseSynapse
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ def _layer(layer: Layer) -> Iterator[Finding]:
         "phase": (np.array([layer.phase]), 1, 2**20),
         "reset_period": (np.array([layer.reset_period]), 0, 2**31 - 1),
     }
+    if isinstance(layer, ExtendedLayer):
+        ranges |= {
+            "start": (layer.start, 1 - arith.STATE_EDGE, arith.STATE_EDGE - 1),
+            "refractory": (np.array([layer.refractory]), 0, arith.REFRACTORY_MAX),
+        }
+        if layer.reset not in arith.RESETS:
+            yield _broken(layer.name, f"reset {layer.reset!r}, known are {', '.join(arith.RESETS)}")
     if layer.size < 1:
         yield _broken(layer.name, f"shape {layer.shape} holds no neuron")
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,9 +99,11 @@ class Layer:
     operation = "lif"
     wire = Wire()
     variables = ("u", "v")
+    arrays: ClassVar[tuple[str, ...]] = ("decay_u", "decay_v", "threshold", "bias")
+    settings: ClassVar[tuple[str, ...]] = ("bias_exponent", "spikes", "reset_period")
 
     def __post_init__(self) -> None:
-        for field in ("decay_u", "decay_v", "threshold", "bias"):
+        for field in self.arrays:
             object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
 
     @property
@@ -114,4 +116,21 @@ class Layer:
         return self.bias.astype(np.int64) << self.bias_exponent
 
 
+@dataclass(frozen=True, eq=False)
+class ExtendedLayer(Layer):
+    """LIF neurons with what Lava's LIF lacks: another `reset` (one of `arith.RESETS`), `refractory` steps after a spike
+    in which v is held and no spike is given while u goes on, and a `start` [neuron] that v has where a sample begins
+    or a reset period ends.
+    """
+
+    reset: str = "zero"
+    refractory: int = 0
+    start: Any = 0
+    operation = "extended_lif"
+    arrays: ClassVar[tuple[str, ...]] = (*Layer.arrays, "start")
+    settings: ClassVar[tuple[str, ...]] = (*Layer.settings, "reset", "refractory")
+
+
 Source = Input | AlwaysOn | Layer
+LAYERS: dict[str, type[Layer]] = {"lif": Layer, "extended_lif": ExtendedLayer}
+"""Operation -> its type."""

@@ -17,13 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
-from spikeport.sim.parts import AlwaysOn, Input, IntArray, Layer, Source, Wire, frozen
+from spikeport.sim.parts import LAYERS, AlwaysOn, ExtendedLayer, Input, IntArray, Layer, Source, Wire, frozen
 from spikeport.sim.synapses import KINDS, AnySynapse, SparseSynapse, Synapse
 
-__all__ = ["AlwaysOn", "Input", "Layer", "Program", "Source", "SparseSynapse", "Synapse", "Wire", "frozen"]
+__all__ = [
+    "AlwaysOn",
+    "ExtendedLayer",
+    "Input",
+    "Layer",
+    "Program",
+    "Source",
+    "SparseSynapse",
+    "Synapse",
+    "Wire",
+    "frozen",
+]
 
 SYNAPSE_OPERATIONS = ("dense", "sparse")
-NEURON_OPERATIONS = ("lif",)
+NEURON_OPERATIONS = ("lif", "extended_lif")
 """One key per operation. Each room keeps its own table for them; a test checks that the tables agree."""
 
 
@@ -96,14 +107,11 @@ class Program:
         return sha.hexdigest()
 
 
-_LAYER_ARRAYS = ("decay_u", "decay_v", "threshold", "bias")
-
-
 def describe(program: Program) -> tuple[dict[str, Any], dict[str, IntArray]]:
     """The Program as a JSON-able header and named arrays: what is stored and what the digest covers."""
     arrays: dict[str, IntArray] = {}
     for i, layer in enumerate(program.layers):
-        arrays |= {f"layers/{i}/{key}": getattr(layer, key) for key in _LAYER_ARRAYS}
+        arrays |= {f"layers/{i}/{key}": getattr(layer, key) for key in layer.arrays}
     for i, synapse in enumerate(program.synapses):
         arrays |= {f"synapses/{i}/{key}": getattr(synapse, key) for key in synapse.arrays}
     header = {
@@ -111,15 +119,8 @@ def describe(program: Program) -> tuple[dict[str, Any], dict[str, IntArray]]:
         "inputs": [{"name": p.name, "shape": list(p.shape), "bits": p.wire.bits} for p in program.inputs],
         "always_on": [{"name": p.name, "phase": p.phase} for p in program.always_on],
         "layers": [
-            {
-                "operation": p.operation,
-                "name": p.name,
-                "shape": list(p.shape),
-                "phase": p.phase,
-                "bias_exponent": p.bias_exponent,
-                "spikes": p.spikes,
-                "reset_period": p.reset_period,
-            }
+            {"operation": p.operation, "name": p.name, "shape": list(p.shape), "phase": p.phase}
+            | {key: getattr(p, key) for key in p.settings}
             for p in program.layers
         ],
         "synapses": [
@@ -135,13 +136,14 @@ def rebuild(header: dict[str, Any], arrays: dict[str, IntArray]) -> Program:
     """The inverse of `describe`. Raises KeyError, TypeError or SpikeportError on anything that is not a Program."""
     layers = []
     for i, part in enumerate(header["layers"]):
-        fields: dict[str, Any] = {key: arrays[f"layers/{i}/{key}"] for key in _LAYER_ARRAYS}
-        layers.append(Layer(**_without_operation(part, "lif"), **fields))
+        layer = LAYERS[part["operation"]]
+        fields: dict[str, Any] = {key: arrays[f"layers/{i}/{key}"] for key in layer.arrays}
+        layers.append(layer(**_without_operation(part), **fields))
     synapses = []
     for i, part in enumerate(header["synapses"]):
         kind = KINDS[part["operation"]]
         fields = {key: arrays[f"synapses/{i}/{key}"] for key in kind.arrays}
-        synapses.append(kind(**_without_operation(part, part["operation"]), **fields))
+        synapses.append(kind(**_without_operation(part), **fields))
     return Program(
         inputs=tuple(Input(p["name"], tuple(p["shape"]), Wire(p["bits"])) for p in header["inputs"]),
         always_on=tuple(AlwaysOn(p["name"], p["phase"]) for p in header["always_on"]),
@@ -152,9 +154,7 @@ def rebuild(header: dict[str, Any], arrays: dict[str, IntArray]) -> Program:
     )
 
 
-def _without_operation(part: dict[str, Any], wanted: str) -> dict[str, Any]:
-    if part["operation"] != wanted:
-        raise KeyError(f"operation {part['operation']!r}")
+def _without_operation(part: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in part.items() if key != "operation"}
     if "shape" in rest:
         rest["shape"] = tuple(rest["shape"])

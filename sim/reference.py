@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import AlwaysOn, Layer, Program, SparseSynapse, Synapse
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Layer, Program, SparseSynapse, Synapse
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.synapses import AnySynapse
 from spikeport.sim.trace import LayerTrace, Trace
@@ -36,15 +36,50 @@ class _Neurons:
         """One model step of the layer; returns its spikes."""
         period = self.layer.reset_period
         if period and len(self.history) % period == 0:
-            self.u, self.v = [0] * self.layer.size, [0] * self.layer.size
-        spikes = [0] * self.layer.size
+            self.clear()
+        spikes = []
         for i, a in enumerate(total_input):
             self.u[i] = arith.next_current(self.u[i], a, self.decay_u[i])
-            self.v[i] = arith.next_voltage(self.v[i], self.u[i], self.bias[i], self.decay_v[i])
-            if arith.fires(self.v[i], self.threshold[i]):
-                spikes[i], self.v[i] = 1, 0
+            spikes.append(int(self.fire(i)))
         self.history.append((spikes, list(self.u), list(self.v)))
         return spikes
+
+    def clear(self) -> None:
+        """The state that a sample begins with."""
+        self.u, self.v = [0] * self.layer.size, [0] * self.layer.size
+
+    def fire(self, i: int) -> bool:
+        """One step of neuron i's v, from its new u; returns whether it spikes."""
+        self.v[i] = arith.next_voltage(self.v[i], self.u[i], self.bias[i], self.decay_v[i])
+        fired = arith.fires(self.v[i], self.threshold[i])
+        self.v[i] = 0 if fired else self.v[i]
+        return fired
+
+
+class _ExtendedNeurons(_Neurons):
+    """Those of an ExtendedLayer: another reset, refractory steps, a start."""
+
+    def __init__(self, layer: ExtendedLayer) -> None:
+        super().__init__(layer)
+        self.reset, self.refractory, self.start = layer.reset, layer.refractory, layer.start.tolist()
+        self.clear()
+
+    def clear(self) -> None:
+        super().clear()
+        self.v = list(self.start)
+        self.spiked, self.waiting = [False] * self.layer.size, [0] * self.layer.size
+
+    def fire(self, i: int) -> bool:
+        if self.waiting[i]:
+            self.waiting[i] -= 1
+            return False
+        threshold = self.threshold[i]
+        owed = arith.debt(self.reset, self.v[i], self.spiked[i], threshold)
+        v = arith.next_voltage(self.v[i], self.u[i], self.bias[i], self.decay_v[i])
+        fired = arith.fires(v - owed, threshold)
+        self.v[i] = arith.after_test(self.reset, v, owed, fired, threshold)
+        self.spiked[i], self.waiting[i] = fired, self.refractory if fired else 0
+        return fired
 
 
 def dense_sums(synapse: Synapse, active: list[int], payload: list[int]) -> list[int]:
@@ -74,7 +109,7 @@ def arrivals(synapse: AnySynapse, spikes: list[int]) -> Iterator[tuple[int, list
 
 
 SYNAPSES: dict[str, Callable[..., list[int]]] = {"dense": dense_sums, "sparse": sparse_sums}
-NEURONS = {"lif": _Neurons}
+NEURONS: dict[str, Callable[..., _Neurons]] = {"lif": _Neurons, "extended_lif": _ExtendedNeurons}
 """Operation -> its rule in this engine."""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import edge_case, random_case
 
-from spikeport.sim import fast, reference
+from spikeport.sim import arith, fast, reference
 from spikeport.sim.trace import compare
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -38,10 +38,14 @@ def test_samples_do_not_depend_on_their_neighbors(seed):
 
 def test_random_programs_reach_the_edges():
     """The property tests are worth something only if overflow, saturation and spikes happen in them."""
-    seen = {"u beyond 24 bits": 0, "v saturated": 0, "spikes": 0, "silent": 0}
+    seen = {"u beyond 24 bits": 0, "v saturated": 0, "spikes": 0, "silent": 0} | dict.fromkeys(arith.RESETS, 0)
 
     for seed in range(300):
-        for layer in fast.run(*random_case(seed)).layers.values():
+        program, stimulus = random_case(seed)
+        trace = fast.run(program, stimulus)
+        for part in program.layers:
+            layer = trace[part.name]
+            seen[getattr(part, "reset", "zero")] += bool(layer.spikes.any())
             seen["u beyond 24 bits"] += bool((np.abs(layer.u.astype(np.int64)) > 2**23).any())
             seen["v saturated"] += bool((np.abs(layer.v) == 2**23 - 1).any())
             seen["spikes"] += bool(layer.spikes.any())

@@ -12,7 +12,7 @@ from programs import random_case
 
 from spikeport.sim import bounds, fast, store
 from spikeport.sim.errors import CODES, Finding, InternalError, SpikeportError
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse, Wire
 from spikeport.sim.stimulus import checked
 
 
@@ -96,6 +96,21 @@ def test_programs_cannot_be_changed():
         made.outputs = ()
     with pytest.raises(ValueError, match="read-only"):
         made.synapses[0].weights[0, 0] = 5
+
+
+def test_the_extended_settings_are_legal_or_refused(tmp_path):
+    fields = {"name": "l", "shape": (2,), "phase": 1, "decay_u": 4096, "decay_v": 0, "threshold": 1, "bias": 0}
+    made = program(layers=(ExtendedLayer(**fields, reset="subtract", refractory=2, start=[5, -5]),))
+    store.save_program(made, tmp_path / "p.npz")
+    assert store.load_program(tmp_path / "p.npz").digest == made.digest
+    digests = {made.digest}
+    for change in ({"reset": "none"}, {"refractory": 3}, {"start": [5, -6]}):
+        digests.add(program(layers=(dataclasses.replace(made.layers[0], **change),)).digest)
+    assert len(digests) == 4
+    for wrong in ({"reset": "soft"}, {"refractory": -1}, {"start": [0, 2**23]}):
+        with pytest.raises(SpikeportError) as caught:
+            program(layers=(dataclasses.replace(made.layers[0], **wrong),))
+        assert [finding.code for finding in caught.value.findings] == ["program-invalid"]
 
 
 def golden_program():

@@ -17,8 +17,8 @@ from lava.proc.lif.models import AbstractPyLifModelFixed, PyLifModelBitAcc, PyLi
 from lava.proc.lif.process import LIF, LIFReset
 
 
-class _Recorder(AbstractPyLifModelFixed):  # type: ignore[misc]  # lava is untyped
-    """Mixed in before a stock model: `reset_voltage` is the last thing that a step does to u and v."""
+class Recorder(AbstractPyLifModelFixed):  # type: ignore[misc]  # lava is untyped
+    """Mixed in before a model: `reset_voltage` is the last thing that a step does to u and v."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -28,6 +28,10 @@ class _Recorder(AbstractPyLifModelFixed):  # type: ignore[misc]  # lava is untyp
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
         super().reset_voltage(spike_vector)
+        self.write_down(spike_vector)
+
+    def write_down(self, spike_vector: np.ndarray) -> None:
+        """This step's spikes, u and v, as they are now."""
         row = self.time_step - 1 - self._first_step
         if 0 <= row < len(self._files["spikes"]):
             self._files["spikes"][row] = spike_vector
@@ -38,14 +42,14 @@ class _Recorder(AbstractPyLifModelFixed):  # type: ignore[misc]  # lava is untyp
 @implements(proc=LIF, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class RecordingLIF(_Recorder, PyLifModelBitAcc):  # type: ignore[misc]
+class RecordingLIF(Recorder, PyLifModelBitAcc):  # type: ignore[misc]
     """PyLifModelBitAcc that records."""
 
 
 @implements(proc=LIFReset, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class RecordingLIFReset(_Recorder, PyLifResetModelBitAcc):  # type: ignore[misc]
+class RecordingLIFReset(Recorder, PyLifResetModelBitAcc):  # type: ignore[misc]
     """PyLifResetModelBitAcc that records."""
 
 

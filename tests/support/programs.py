@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse, Wire
+from spikeport.sim import arith
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SparseSynapse, Synapse, Wire
 
 DECAYS = [0, 1, 2, 409, 2048, 4095, 4096]
 THRESHOLDS = [0, 1, 40, 5000, 131071]
@@ -65,7 +66,16 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
     size = int(rng.integers(1, 6))
     biased = rng.random() < 0.5
     biases = [-4096, -1, 0, 1, 4095, int(rng.integers(-4096, 4096))]
-    return Layer(
+    kind, extra = Layer, {}
+    if rng.random() < 0.5:
+        kind = ExtendedLayer
+        starts = [0, 0, 1, -64, 2560, 2561, 2**23 - 1, 1 - 2**23]
+        extra = {
+            "reset": str(rng.choice(arith.RESETS)),
+            "refractory": int(rng.choice([0, 0, 1, 3])),
+            "start": rng.choice(starts, size) if rng.random() < 0.5 else 0,
+        }
+    return kind(
         name,
         (size,),
         depth + 1 + (int(rng.choice([0, 0, 2])) if depth else 0),
@@ -75,6 +85,7 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
         bias=rng.choice(biases, size) if biased else np.zeros(size, int),
         bias_exponent=int(rng.integers(0, 8)) if biased else 0,
         reset_period=int(rng.choice([0, 0, 1, 3])),
+        **extra,
     )
 
 
