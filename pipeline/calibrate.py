@@ -29,7 +29,7 @@ class InputCoding:
 class Calibration:
     """What was seen on `samples` samples of `steps` steps.
 
-    `inputs` gives each input's coding; `reach` each layer's largest |v - initial| per neuron, before resets, in the
+    `inputs` gives each input's coding; `reach` each layer's largest |v - reset| per neuron, before resets, in the
     model's units.
     """
 
@@ -44,11 +44,11 @@ def calibrate(
 ) -> Calibration:
     """Run the float model and keep how far each neuron's v went. Raises `SpikeportError` (`data-values`)."""
     reach = {layer.name: np.zeros(layer.size) for layer in network.layers}
-    initial = {layer.name: layer.initial for layer in network.layers}
+    reset = {layer.name: layer.reset for layer in network.layers}
 
     def observe(step: float_model.Step) -> None:
         seen = reach[step.layer]
-        seen[:] = np.maximum(seen, np.abs(step.v - initial[step.layer]).max(0))
+        seen[:] = np.maximum(seen, np.abs(step.v + step.owed - reset[step.layer]).max(0))
 
     inputs = {part.name: code_input(part.name, stimulus[part.name]) for part in network.inputs}
     float_model.run(network, stimulus, observe=observe, progress=progress)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline import resets
 from spikeport.pipeline.matrices import through
 from spikeport.pipeline.network import Network, NetworkLayer
 from spikeport.sim.errors import refuse
@@ -114,16 +115,19 @@ class _Judge:
                 self._judge(step, ~(off <= bound), off)  # so that NaN differs
             self.before[step.layer] = step.v
             return None
-        fired = step.v > layer.threshold
+        fired = (step.v > layer.threshold) & ~step.held
         if step.layer in self.recorded:
-            got, distance = self.recorded[step.layer][:, step.index], np.abs(step.v - layer.threshold)
+            got = self.recorded[step.layer][:, step.index]
+            distance = np.where(step.held, np.inf, np.abs(step.v - layer.threshold))
             self.decisions += fired.size
             self.spikes += int((got > 0).sum())
             self.undecided += int((distance <= bound).sum())
             self._judge(step, got != fired, distance)
             fired = np.where(distance <= bound, got > 0, fired)
-        bound[fired] = 0.0  # a reset value is exact
-        self.before[step.layer] = np.where(fired, layer.reset, step.v)
+        if layer.reset_mode == "zero":
+            bound[fired] = 0.0  # a reset value is exact; a subtraction keeps the error
+        left = resets.after(layer, step.v, step.owed, fired)
+        self.before[step.layer] = np.where(step.held, self.before[step.layer], left)
         return fired
 
     def _grow(self, layer: NetworkLayer, step: float_model.Step) -> None:
@@ -142,11 +146,22 @@ class _Judge:
             + _OPERATIONS * e * (kept + drawn + np.abs(step.i))
         )
         drive = np.abs(layer.gain_v) * np.abs(step.i) + np.abs(layer.drive)
-        self.error_v[name] = (
+        grown = (
             np.abs(layer.keep_v) * self.error_v[name]
             + np.abs(layer.gain_v) * self.error_i[name]
-            + _OPERATIONS * e * (np.abs(self.before[name]) + drive + np.abs(step.v))
+            + _OPERATIONS * e * (np.abs(self.before[name]) + drive + np.abs(step.v) + step.owed)
+            + self._guard(layer)
         )
+        self.error_v[name] = np.where(step.held, self.error_v[name], grown)
+
+    def _guard(self, layer: NetworkLayer) -> Float | float:
+        """A guarded subtraction also asks whether the last step's v was above the threshold: where rounding decides
+        that, the whole amount is in doubt.
+        """
+        if layer.reset_mode != "subtract_guarded":
+            return 0.0
+        doubtful = np.abs(self.before[layer.name] - layer.threshold) <= self.error_v[layer.name]
+        return np.where(doubtful, layer.threshold - layer.reset, 0.0)
 
     def _judge(self, step: float_model.Step, differs: NDArray[np.bool_], distance: Float) -> None:
         """Sort the differences of the samples that are still sound into near ties and errors."""

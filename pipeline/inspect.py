@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline.linear import FIELDS, LINEAR
-from spikeport.pipeline.neurons import NEURONS, PARAMETERS, TIME_CONSTANTS, initial
+from spikeport.pipeline.neurons import NEURONS, PARAMETERS, TIME_CONSTANTS, reset_mode
+from spikeport.sim import arith
 from spikeport.sim.errors import Finding
 
 PORTS = frozenset({"Input", "Output"})
@@ -163,30 +164,29 @@ DIMENSIONS = {"Affine": 2, "Linear": 2, "Conv1d": 3, "Conv2d": 4}
 
 
 def _resets(name: str, node: Any) -> Iterator[Finding]:
-    """The chip's neuron starts and resets at 0: one shift of the voltage must serve both, and leave no drive behind a
-    current.
-    """
+    """What a spike does to v, where NIR or the metadata of its nodes say so (docs/formats.md)."""
     if not hasattr(node, "v_reset"):
         return
     where = f"node {name!r}"
     given = np.asarray(node.metadata.get("v_initial", node.v_reset))
-    if given.dtype.kind not in "fiu" or given.shape != np.shape(node.v_reset):
+    if given.dtype.kind not in "fiu" or given.shape != np.shape(node.v_reset) or not np.isfinite(given).all():
         yield _shape(name, f"v_initial {given.shape} of {given.dtype}", "each neuron starts somewhere")
-    elif not np.array_equal(initial(node), node.v_reset):
+    mode, steps = node.metadata.get("reset", "zero"), np.asarray(node.metadata.get("refractory_steps", 0))
+    if not isinstance(mode, str | bytes) or reset_mode(node) not in arith.RESETS:
         yield Finding(
             "reset-unsupported",
             where,
-            "it starts at another voltage than it resets to",
-            "the chip's neuron starts and resets at the same one",
-            "Train with v_reset equal to v_leak.",
+            f"its metadata says reset {mode!r}",
+            f"known are {', '.join(arith.RESETS)}",
+            "Export it with one of these, or without for NIR's reset to v_reset.",
         )
-    if kind(node) == "CubaLIF" and not np.array_equal(node.v_leak, node.v_reset):
+    if steps.shape or steps.dtype.kind not in "iu" or not 0 <= steps <= arith.REFRACTORY_MAX:
         yield Finding(
             "reset-unsupported",
             where,
-            "v_leak differs from v_reset",
-            "that is a constant drive into v behind a synaptic current, which no synapse can give",
-            "Train with v_reset equal to v_leak.",
+            f"its metadata says refractory_steps {steps}",
+            f"a neuron waits a whole number of steps, 0 to {arith.REFRACTORY_MAX}",
+            "Give the refractory time in steps of dt.",
         )
     if (np.asarray(node.v_threshold) < node.v_reset).any():
         yield Finding(
@@ -246,7 +246,7 @@ def _time_constant(where: str, field: str, tau: Any, dt: float) -> Iterator[Find
             "a neuron that forgets more than everything in one step oscillates",
             "Use a smaller dt, or correct the time constant (is it in seconds?).",
         )
-    elif per_step.min() < 0.5 / 4096:
+    elif ((per_step < 0.5 / 4096) & (1 - per_step < 1)).any():  # 1 - per_step = 1 is an integrator, meant as one
         yield Finding(
             "decay-range",
             where,

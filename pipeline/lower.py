@@ -17,7 +17,7 @@ from spikeport.pipeline.inspect import kind
 from spikeport.pipeline.linear import LINEAR
 from spikeport.pipeline.matrices import Matrix, compact
 from spikeport.pipeline.network import Network, NetworkInput, NetworkLayer, Projection
-from spikeport.pipeline.neurons import NEURONS, SILENT
+from spikeport.pipeline.neurons import NEURONS, SILENT, refractory, reset_mode
 from spikeport.pipeline.subgraphs import opened
 from spikeport.sim.errors import Finding, SpikeportError
 
@@ -196,7 +196,18 @@ class _Paths:
         parameters = NEURONS[kind(node)](node, self.dt if self.dt is not None else 1.0)  # no dt: no time constant
         shape, spikes, terms = self.shapes.out(name), kind(node) not in SILENT, self._terms(name)
         flat = {key: np.array(np.broadcast_to(p, shape), np.float64).ravel() for key, p in parameters.items()}
-        return NetworkLayer(name, shape, kind(node), spikes, bias=bias, bias_magnitude=bias_size, terms=terms, **flat)
+        return NetworkLayer(
+            name,
+            shape,
+            kind(node),
+            spikes,
+            bias=bias,
+            bias_magnitude=bias_size,
+            terms=terms,
+            reset_mode=reset_mode(node),
+            refractory=refractory(node),
+            **flat,
+        )
 
 
 FOLDED = frozenset({"Delay", *LINEAR})

@@ -6,9 +6,10 @@ discretize):
     x[t] = sum over projections of W s[t - lag]  + bias
     i[t] = keep_i i[t-1] + gain_i x[t]
     v[t] = keep_v v[t-1] + drive + gain_v i[t]
-    z[t] = v[t] > threshold;  v[t] = reset where z[t]          (spiking layers only)
+    z[t] = v[t] > threshold;  v[t] = reset where z[t]          (spiking layers only; other resets: `resets`)
 
-All parameters are float64 per neuron; `v` starts at `initial`, `i` at 0.
+All parameters are float64 per neuron; `v` starts at `initial`, `i` at 0. For `refractory` steps after a spike v is held
+and there is no spike, while i goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline import resets
 from spikeport.pipeline.matrices import Matrix, through
 
 Float = NDArray[np.float64]
@@ -61,6 +63,8 @@ class NetworkLayer:
     initial: Float
     bias_magnitude: Float
     terms: int
+    reset_mode: str = "zero"
+    refractory: int = 0
 
     @property
     def size(self) -> int:
@@ -113,7 +117,9 @@ Activity = dict[str, LayerActivity]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One layer's step, [sample, neuron]: input x, current i, and v before the reset; `sources` gives what arrived."""
+    """One layer's step, [sample, neuron]: input x, current i, and v as it is tested, before the reset; `sources` gives
+    what arrived, `held` the neurons that wait and cannot spike, `owed` what the reset mode took from v for the test.
+    """
 
     layer: str
     index: int
@@ -121,6 +127,8 @@ class Step:
     i: Float
     v: Float
     sources: list[tuple[Projection, Float]]
+    held: NDArray[np.bool_]
+    owed: Float
 
 
 Observer = Callable[[Step], NDArray[np.bool_] | None]
@@ -140,24 +148,48 @@ def run(
     z = {name: x.astype(np.float64) for name, x in values.items()}
     z |= {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
     v = {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
-    current = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
-    voltage = {layer.name: np.tile(layer.initial, (samples, 1)) for layer in network.layers}
+    neurons = {layer.name: _Neurons(layer, samples) for layer in network.layers}
     for t in range(steps):
         for layer in network.layers:
             name = layer.name
             sources = [(p, z[p.source][:, t - p.lag]) for p in network.into(name) if t >= p.lag]
-            x = sum((through(s, p.weight) for p, s in sources), np.tile(layer.bias, (samples, 1)))
-            current[name] = layer.keep_i * current[name] + layer.gain_i * x
-            voltage[name] = layer.keep_v * voltage[name] + layer.drive + layer.gain_v * current[name]
-            told = observe(Step(name, t, x, current[name], voltage[name], sources)) if observe else None
+            step = neurons[name].step(t, sources)
+            told = observe(step) if observe else None
             if layer.spikes:
-                fired = voltage[name] > layer.threshold if told is None else told
-                z[name][:, t] = fired
-                voltage[name] = np.where(fired, layer.reset, voltage[name])
-            v[name][:, t] = voltage[name]
+                z[name][:, t] = neurons[name].settle(step, told)
+            v[name][:, t] = neurons[name].v
         if progress:
             progress(t + 1, steps)
     return {layer.name: LayerActivity(z[layer.name].astype(np.uint8), v[layer.name]) for layer in network.layers}
+
+
+class _Neurons:
+    """One layer's state for a batch of samples, [sample, neuron]."""
+
+    def __init__(self, layer: NetworkLayer, samples: int) -> None:
+        self.layer = layer
+        self.bias, self.v = np.tile(layer.bias, (samples, 1)), np.tile(layer.initial, (samples, 1))
+        self.i = np.zeros_like(self.v)
+        self.spiked, self.waiting = np.zeros(self.v.shape, bool), np.zeros(self.v.shape, np.int64)
+
+    def step(self, t: int, sources: list[tuple[Projection, Float]]) -> Step:
+        """The dynamics up to the test for a spike; a layer without spikes is done with that."""
+        layer = self.layer
+        x = sum((through(s, p.weight) for p, s in sources), self.bias)
+        self.i = layer.keep_i * self.i + layer.gain_i * x
+        debt = resets.owed(layer, self.v, self.spiked)
+        tested = layer.keep_v * self.v + layer.drive + layer.gain_v * self.i - debt
+        if not layer.spikes:
+            self.v = tested
+        return Step(layer.name, t, x, self.i, tested, sources, self.waiting > 0, debt)
+
+    def settle(self, step: Step, told: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """The spikes, by v or as told, and what they leave behind."""
+        fired = (step.v > self.layer.threshold if told is None else told) & ~step.held
+        self.v = np.where(step.held, self.v, resets.after(self.layer, step.v, step.owed, fired))
+        self.spiked = np.where(step.held, self.spiked, fired)
+        self.waiting = np.where(fired, self.layer.refractory, np.maximum(self.waiting - 1, 0))
+        return fired
 
 
 def _flat(x: NDArray[Any]) -> NDArray[Any]:

@@ -72,6 +72,20 @@ def initial(node: Any) -> Float:
     return np.broadcast_to(np.asarray(node.metadata.get("v_initial", node.v_reset), np.float64), np.shape(node.v_reset))
 
 
+def reset_mode(node: Any) -> str:
+    """The metadata `reset`; NIR itself knows only the reset to a value, "zero" here."""
+    return str(_plain(node.metadata.get("reset", "zero")))
+
+
+def refractory(node: Any) -> int:
+    """The metadata `refractory_steps`: steps after a spike in which v is held."""
+    return int(_plain(node.metadata.get("refractory_steps", 0)))
+
+
+def _plain(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _spiking(node: Any) -> Parameters:
     return {"threshold": node.v_threshold, "reset": node.v_reset, "initial": initial(node)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from spikeport.pipeline.network import Network, NetworkLayer
 from spikeport.pipeline.scales import Rows, choose, digits, fitting, fold, rounded
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import refuse
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse, Wire
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SparseSynapse, Synapse, Wire
 from spikeport.sim.synapses import AnySynapse
 
 Float = NDArray[np.float64]
@@ -62,7 +63,7 @@ def quantize(network: Network, calibration: Calibration) -> Quantized:
         network.outputs,
     )
     scales = {
-        layer.name: LayerScale(1 / (part.unit * 2**arith.ALIGN), layer.initial, _overflow(part.limit, calibration))
+        layer.name: LayerScale(1 / (part.unit * 2**arith.ALIGN), layer.reset, _overflow(part.limit, calibration))
         for layer, part in zip(network.layers, made, strict=True)
     }
     return Quantized(program, calibration.inputs, scales)
@@ -120,17 +121,32 @@ def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[An
 
 
 def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Layer:
+    """The neurons; an ExtendedLayer only where Lava's LIF does not do."""
     threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
-    return Layer(
-        layer.name,
-        layer.shape,
-        phase,
-        decay_u=np.rint(arith.DECAY_ONE * (1 - layer.keep_i)).astype(int),
-        decay_v=np.rint(arith.DECAY_ONE * (1 - layer.keep_v)).astype(int),
-        threshold=np.minimum(threshold, arith.THRESHOLD_MAX).astype(int),
-        bias=np.zeros(layer.size, int),
-        spikes=layer.spikes,
-    )
+    state = unit * 2**arith.ALIGN
+    bias, exponent = _register(rows.drive * state)
+    fields: dict[str, Any] = {
+        "name": layer.name,
+        "shape": layer.shape,
+        "phase": phase,
+        "decay_u": np.rint(arith.DECAY_ONE * (1 - layer.keep_i)).astype(int),
+        "decay_v": np.rint(arith.DECAY_ONE * (1 - layer.keep_v)).astype(int),
+        "threshold": np.minimum(threshold, arith.THRESHOLD_MAX).astype(int),
+        "bias": bias,
+        "bias_exponent": exponent,
+        "spikes": layer.spikes,
+    }
+    start = np.rint(rows.start * state).astype(int)
+    if layer.reset_mode == "zero" and not layer.refractory and not start.any():
+        return Layer(**fields)
+    return ExtendedLayer(**fields, reset=layer.reset_mode, refractory=layer.refractory, start=start)
+
+
+def _register(drive: Float) -> tuple[NDArray[np.int64], int]:
+    """(mantissas, exponent) of the bias register for what v gets in each step."""
+    top = float(np.abs(drive).max(initial=0.0))
+    exponent = max(0, int(np.ceil(np.log2(top / arith.BIAS_MAX)))) if top > 0 else 0
+    return np.rint(drive / 2.0**exponent).astype(np.int64), exponent
 
 
 def _synapses(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline.equivalence import SourceEquivalence
 from spikeport.pipeline.fidelity import Fidelity
 from spikeport.pipeline.models import Model
@@ -127,6 +128,7 @@ class Result:
                     "neurons": program.neurons,
                     "synapses": program.synapse_count,
                     "latency": program.latency,
+                    "own_processes": own_processes(program),
                 },
                 "source": None if self.source is None else self.source.as_dict(),
                 "parity": self.parity.as_dict(),

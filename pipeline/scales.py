@@ -34,26 +34,34 @@ MARGIN = 4.0
 
 @dataclass(frozen=True)
 class Rows:
-    """A layer in its own units, gains folded in: what each source axon, and the bias, adds to v's drive."""
+    """A layer in its own units, gains folded in and v shifted so that it resets to 0.
+
+    `weights` and `bias` say what each source axon, and the bias, adds to u; `drive` is added to v itself; v begins at
+    `start`.
+    """
 
     weights: dict[str, Matrix]
     bias: Float
+    drive: Float
+    start: Float
     threshold: Float
     u_bound: Float
     v_bound: Float
 
 
 def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, InputCoding]) -> Rows:
-    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows; v is shifted to start, and reset, at 0.
+    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows.
 
-    `inspect` refuses the neurons for which one shift does not do.
+    A drive into v is a bias where nothing remembers the current; behind a synaptic current only v itself can take it.
     """
     gain = layer.gain_i * layer.gain_v
-    bias = gain * layer.bias + _leak_drive(layer)
-    threshold = layer.threshold - layer.initial
+    drive, instant = _leak_drive(layer), layer.keep_i == 0
+    bias = gain * layer.bias + np.where(instant, drive, 0.0)
+    drive = np.where(instant, 0.0, drive)
     weights = {p.name: scaled_rows(p.weight, gain * _unit(p.source, codings)) for p in projections}
     wires = {p.name: codings[p.source].wire if p.source in codings else Wire() for p in projections}
-    return Rows(weights, bias, *_bounds(layer, weights, wires, bias, threshold))
+    start = layer.initial - layer.reset
+    return Rows(weights, bias, drive, start, *_bounds(layer, weights, wires, bias, drive))
 
 
 def _unit(source: str, codings: dict[str, InputCoding]) -> float:
@@ -62,13 +70,13 @@ def _unit(source: str, codings: dict[str, InputCoding]) -> float:
 
 
 def _leak_drive(layer: NetworkLayer) -> Float:
-    """The constant drive into v that is left after the shift by `initial`; none where v_leak is where v starts."""
-    left = layer.drive - (1 - layer.keep_v) * layer.initial
+    """The constant drive into v that is left after the shift by `reset`; none where v_leak is where v resets to."""
+    left = layer.drive - (1 - layer.keep_v) * layer.reset
     return np.where(np.abs(left) <= 1e-12 * np.maximum(1.0, np.abs(layer.drive)), 0.0, left)
 
 
 def _bounds(
-    layer: NetworkLayer, weights: dict[str, Matrix], wires: dict[str, Wire], bias: Float, threshold: Float
+    layer: NetworkLayer, weights: dict[str, Matrix], wires: dict[str, Wire], bias: Float, drive: Float
 ) -> tuple[Float, Float, Float]:
     """(threshold, largest |u|, largest |v|) under any input, in the model's units; infinite where nothing bounds them.
 
@@ -83,11 +91,22 @@ def _bounds(
         down = down + negative * wire.high - positive * wire.low
     with np.errstate(divide="ignore", invalid="ignore"):
         u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
-        v_up, v_down = _series(u_up, layer.keep_v), _series(u_down, layer.keep_v)
+        v_up = _series(u_up + np.maximum(drive, 0), layer.keep_v)
+        v_down = _series(u_down + np.maximum(-drive, 0), layer.keep_v)
+    threshold, start = layer.threshold - layer.reset, np.abs(layer.initial - layer.reset)
     if layer.spikes:
-        threshold = np.minimum(threshold, 2 * v_up)
-        v_up = np.minimum(v_up, u_up + threshold)
-    return threshold, np.maximum(u_up, u_down), np.maximum(v_up, v_down)
+        threshold = np.minimum(threshold, 2 * (v_up + start))
+        v_up = np.minimum(v_up, _held_down(layer, u_up + np.maximum(drive, 0), threshold))
+    return threshold, np.maximum(u_up, u_down), np.maximum(v_up, v_down) + start
+
+
+def _held_down(layer: NetworkLayer, drive: Float, threshold: Float) -> Float:
+    """How high spikes let v rise; a subtraction holds it only where no step adds more than it takes."""
+    if layer.reset_mode == "zero":
+        return np.asarray(drive + threshold)
+    if layer.reset_mode == "none":
+        return np.full_like(drive, np.inf)
+    return np.asarray(np.where(drive <= threshold, drive + 2 * threshold, np.inf))
 
 
 def _series(drive: Float, keep: Float) -> Float:
@@ -127,7 +146,8 @@ def _cap(rows: Rows, v: Float) -> Float:
     with np.errstate(divide="ignore"):
         state = (arith.STATE_EDGE >> arith.ALIGN) / np.maximum(rows.u_bound, v)
         level = arith.THRESHOLD_MAX / np.where(np.isfinite(rows.threshold), np.abs(rows.threshold), 0.0)
-    return np.minimum(state, level)
+        register = (arith.BIAS_MAX << arith.BIAS_EXPONENT_MAX >> arith.ALIGN) / np.abs(rows.drive)
+    return np.minimum(np.minimum(state, level), register)
 
 
 def _exponent(cap: Float, peak: Float) -> int:

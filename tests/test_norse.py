@@ -319,12 +319,10 @@ def test_every_unsupported_module_is_named():
     assert [finding.where for finding in caught.value.findings] == ["module '1'", "module '2'"]
 
 
-def test_a_start_other_than_the_reset_is_refused_when_lowered():
+def test_a_start_other_than_the_reset_is_kept():
     model = norse.SequentialState(torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(v_leak=0.1), dt=DT))
-    exported = norse_export.export(model)
-    with pytest.raises(SpikeportError) as caught:
-        lower(exported.graph, exported.dt)
-    assert caught.value.code == "reset-unsupported"
+    (layer,) = lower(norse_export.export(model).graph, DT).layers
+    assert np.allclose((layer.initial, layer.reset), [[0.1] * 4, [0.0] * 4])
 
 
 def test_a_shape_that_no_module_tells_is_asked_for():

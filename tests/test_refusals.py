@@ -143,7 +143,7 @@ GRAPHS = {
     "nir-output": lambda: graphs.chain(graphs.affine(4, 3), graphs.lif(), graphs.linear(4, 4)),
     "nir-shape": lambda: graphs.chain(graphs.affine(4, 2), graphs.lif()),
     "nir-no-neurons": lambda: graphs.chain(graphs.affine(4, 3)),
-    "reset-unsupported": lambda: graphs.chain(graphs.affine(4, 3), graphs.cuba(v_leak=0.5)),
+    "reset-unsupported": lambda: graphs.chain(graphs.affine(4, 3), graphs.saying(graphs.lif(), reset="soft")),
     "nir-values": lambda: graphs.chain(graphs.affine(4, 3), graphs.lif(v_threshold=-1.0)),
     "nir-node-unsupported": lambda: graphs.chain(
         graphs.affine(4, 3), graphs.leaky(), graphs.linear(4, 4), graphs.lif()

@@ -44,6 +44,12 @@ def integrate(n: int = 4, **changes):
     return nir.IF(**{key: np.broadcast_to(np.asarray(value, float), (n,)).copy() for key, value in values.items()})
 
 
+def saying(node, **metadata):
+    """The node with metadata."""
+    node.metadata.update(metadata)
+    return node
+
+
 def weights(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
     return scale * np.random.default_rng(seed).normal(size=(rows, columns))
 
