@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline.interval import Loss, disagreement, paired_loss
 from spikeport.pipeline.network import Activity, LayerActivity, Network
-from spikeport.pipeline.quantize import LayerScale, Quantized
+from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import arith
 from spikeport.sim.errors import refuse
@@ -104,7 +104,9 @@ def judge(
     spiking = quantized.program.by_name[output].spikes
     way = decoding.choose(decode, spiking)
     want = decoding.answers(way, activity[output].spikes, activity[output].v)
-    got = decoding.answers(way, trace[output].spikes, _voltage(trace[output], quantized.scales[output]))
+    last = trace[output]
+    v = np.zeros(last.spikes.shape, np.int32) if last.v is None else last.v
+    got = decoding.answers(way, last.spikes, quantized.scales[output].comparable(v))
     layers = tuple(
         _layer(name, activity[name].spikes, activity[name].v, layer, network, quantized)
         for name, layer in trace.layers.items()
@@ -146,14 +148,6 @@ def _silent(output: LayerActivity, way: str) -> float:
     if way == "count":
         return float((output.spikes.sum((1, 2)) == 0).mean())
     return float((np.ptp(output.v, axis=2).max(1) == 0).mean())
-
-
-def _voltage(layer: LayerTrace, scale: LayerScale) -> NDArray[Any]:
-    """v comparable across neurons: the integers where they share one unit, so that ties stay ties; else in the model's
-    units.
-    """
-    v = np.zeros(layer.spikes.shape, np.int32) if layer.v is None else layer.v
-    return v if np.ptp(scale.unit) == 0 and np.ptp(scale.offset) == 0 else v * scale.unit + scale.offset
 
 
 def _layer(

@@ -135,10 +135,27 @@ Observer = Callable[[Step], NDArray[np.bool_] | None]
 """May return which neurons spike [sample, neuron], to have the run follow another one; None lets v decide."""
 
 
+class Rules:
+    """The arithmetic of a step, [sample, neuron]: here plain floats; `roundings` has one that rounds as a chip does."""
+
+    def arriving(self, spikes: Float, weight: Matrix) -> Float:
+        """What spikes [sample, source] bring."""
+        return through(spikes, weight)
+
+    def decayed(self, state: Float, keep: Float) -> Float:
+        """What a step leaves of i or v."""
+        return keep * state
+
+    def limited(self, v: Float) -> Float:
+        """v within its range."""
+        return v
+
+
 def run(
     network: Network,
     stimulus: Mapping[str, NDArray[Any]],
     *,
+    rules: Rules | None = None,
     observe: Observer | None = None,
     progress: Progress | None = None,
 ) -> Activity:
@@ -148,7 +165,7 @@ def run(
     z = {name: x.astype(np.float64) for name, x in values.items()}
     z |= {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
     v = {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
-    neurons = {layer.name: _Neurons(layer, samples) for layer in network.layers}
+    neurons = {layer.name: _Neurons(layer, samples, rules or Rules()) for layer in network.layers}
     for t in range(steps):
         for layer in network.layers:
             name = layer.name
@@ -166,8 +183,8 @@ def run(
 class _Neurons:
     """One layer's state for a batch of samples, [sample, neuron]."""
 
-    def __init__(self, layer: NetworkLayer, samples: int) -> None:
-        self.layer = layer
+    def __init__(self, layer: NetworkLayer, samples: int, rules: Rules) -> None:
+        self.layer, self.rules = layer, rules
         self.bias, self.v = np.tile(layer.bias, (samples, 1)), np.tile(layer.initial, (samples, 1))
         self.i = np.zeros_like(self.v)
         self.spiked, self.waiting = np.zeros(self.v.shape, bool), np.zeros(self.v.shape, np.int64)
@@ -175,10 +192,11 @@ class _Neurons:
     def step(self, t: int, sources: list[tuple[Projection, Float]]) -> Step:
         """The dynamics up to the test for a spike; a layer without spikes is done with that."""
         layer = self.layer
-        x = sum((through(s, p.weight) for p, s in sources), self.bias)
-        self.i = layer.keep_i * self.i + layer.gain_i * x
+        x = sum((self.rules.arriving(s, p.weight) for p, s in sources), self.bias)
+        self.i = self.rules.decayed(self.i, layer.keep_i) + layer.gain_i * x
         debt = resets.owed(layer, self.v, self.spiked)
-        tested = layer.keep_v * self.v + layer.drive + layer.gain_v * self.i - debt
+        kept = self.rules.decayed(self.v, layer.keep_v)
+        tested = self.rules.limited(kept + layer.drive + layer.gain_v * self.i) - debt
         if not layer.spikes:
             self.v = tested
         return Step(layer.name, t, x, self.i, tested, sources, self.waiting > 0, debt)

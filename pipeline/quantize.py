@@ -31,6 +31,13 @@ class LayerScale:
     offset: Float
     overflow: str
 
+    def comparable(self, v: NDArray[Any]) -> NDArray[Any]:
+        """v [..., neuron] in numbers that can be compared across neurons: the Program's own where they share one unit,
+        so that ties stay ties; else the model's.
+        """
+        shared = np.ptp(self.unit) == 0 and np.ptp(self.offset) == 0
+        return v if shared else v * self.unit + self.offset
+
 
 @dataclass(frozen=True)
 class Quantized:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import graphs
-import numpy as np
 import pytest
+from neurons import CASES, DRIVE, NODES, SETTINGS, graph, neuron, x
 
 from spikeport.export import nir_file
 from spikeport.hw_targets import lava_run
@@ -15,33 +15,6 @@ from spikeport.pipeline.quantize import quantize
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import arith, fast, reference
 from spikeport.sim.trace import compare
-
-NODES = {
-    "LIF": lambda **changes: graphs.lif(1, tau=4e-3, r=4.0, **changes),
-    "IF": lambda **changes: graphs.integrate(1, **changes),
-    "CubaLIF": lambda **changes: graphs.cuba(1, tau_syn=2e-3, tau_mem=4e-3, r=2.0, w_in=2.0, **changes),
-}
-SETTINGS = {
-    "plain": ({}, {}),
-    "refractory": ({}, {"refractory_steps": 2}),
-    "reset elsewhere": ({"v_reset": -0.25}, {"v_initial": np.array([-0.25])}),
-    "start elsewhere": ({}, {"v_initial": np.array([0.625])}),
-}
-CASES = [(kind, mode, setting) for kind in NODES for mode in arith.RESETS for setting in SETTINGS]
-x = (np.random.default_rng(3).random((1, 200, 1)) < 0.6).astype(np.uint8)
-DRIVE = 1.75
-
-
-def neuron(kind, mode, setting):
-    fields, metadata = SETTINGS[setting]
-    leak = {"v_leak": 0.125} if kind != "IF" else {}
-    return graphs.saying(NODES[kind](**fields, **leak), reset=mode, **metadata)
-
-
-def graph(kind, mode, setting):
-    synapse = graphs.linear(1, 1)
-    synapse.weight[:] = DRIVE
-    return graphs.chain(synapse, neuron(kind, mode, setting), inputs=1, outputs=1)
 
 
 def by_hand(kind, mode, setting):

@@ -1,0 +1,79 @@
+"""Between floats and integers: none of the roundings is the float model, all of them are the Program."""
+
+from __future__ import annotations
+
+import graphs
+import numpy as np
+import pytest
+from neurons import CASES, graph, x
+
+from spikeport.pipeline import network, roundings
+from spikeport.pipeline.calibrate import calibrate, encode
+from spikeport.pipeline.lower import lower
+from spikeport.pipeline.quantize import quantize
+from spikeport.sim import fast
+
+
+def made(graph, stimulus):
+    net = lower(graph, graphs.DT)
+    return net, quantize(net, calibrate(net, stimulus))
+
+
+def both_ends(graph, stimulus):
+    net, quantized = made(graph, stimulus)
+    trace = fast.run(quantized.program, encode(net, quantized.inputs, stimulus))
+    whole = roundings.run(net, quantized, stimulus, roundings.KINDS)
+    for name, layer in trace.layers.items():
+        assert np.array_equal(whole[name].spikes, layer.spikes)
+        assert np.array_equal(whole[name].v, layer.v)
+    activity, none = network.run(net, stimulus), roundings.run(net, quantized, stimulus, ())
+    for name, layer in activity.items():
+        scale = quantized.scales[name]
+        assert np.array_equal(none[name].spikes, layer.spikes)
+        assert np.allclose(none[name].v * scale.unit + scale.offset, layer.v, atol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "mode", "setting"), CASES)
+def test_one_neuron_of_every_kind(kind, mode, setting):
+    both_ends(graph(kind, mode, setting), {"input": x})
+
+
+NETWORKS = {
+    "biased chain": lambda: graphs.chain(graphs.affine(4, 3), graphs.lif(), graphs.affine(4, 4, 1), graphs.leaky()),
+    "recurrent": lambda: graphs.chain(
+        graphs.affine(4, 3), graphs.cuba(), more={"r": graphs.affine(4, 4, 2)}, extra=[("n1", "r"), ("r", "n1")]
+    ),
+}
+DATA = {
+    "spikes": graphs.spikes(),
+    "graded": np.random.default_rng(1).integers(-9, 10, (20, 15, 3)),
+    "currents": np.random.default_rng(1).normal(size=(20, 15, 3)),
+}
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name, data):
+    both_ends(NETWORKS[name](), {"input": DATA[data]})
+
+
+def test_a_layer_that_saturates_does_so_in_between_too():
+    """An integrator without resets, calibrated on little and run on much."""
+    node = graphs.saying(graphs.integrate(), reset="none")
+    net = lower(graphs.chain(graphs.linear(4, 3), node), graphs.DT)
+    quantized = quantize(net, calibrate(net, {"input": graphs.spikes(steps=4)}))
+    much = {"input": np.ones((2, 200, 3), np.uint8)}
+    trace = fast.run(quantized.program, much)
+    whole = roundings.run(net, quantized, much, roundings.KINDS)
+    assert (np.abs(trace["n1"].v) == 2**23 - 1).any()
+    assert np.array_equal(whole["n1"].v, trace["n1"].v)
+    open_ended = roundings.run(net, quantized, much, set(roundings.KINDS) - {"saturation"})
+    assert np.abs(open_ended["n1"].v).max() > 2**23
+
+
+def test_each_rounding_changes_something_by_itself():
+    stimulus = {"input": DATA["currents"]}
+    net, quantized = made(NETWORKS["recurrent"](), stimulus)
+    none = roundings.run(net, quantized, stimulus, ())["n1"].v
+    for kind in set(roundings.KINDS) - {"thresholds", "saturation"}:  # those: tests of attribution, and above
+        assert not np.array_equal(roundings.run(net, quantized, stimulus, {kind})["n1"].v, none), kind
