@@ -11,7 +11,8 @@ import numpy as np
 from rows import Row, finish
 
 from spikeport.export import nir_file
-from spikeport.export.events import binned, read_nmnist
+from spikeport.export.events import Binning, binned
+from spikeport.export.events_files import read_nmnist
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import calibrate, network, quantize
 from spikeport.pipeline.decode import answers
@@ -88,7 +89,8 @@ def recordings() -> tuple[np.ndarray, np.ndarray]:
     labels = np.loadtxt(REAL / "nmnist" / "test100.txt", dtype=int)
     with zipfile.ZipFile(REAL / "nmnist" / "test100_bs2.zip") as archive:
         files = [read_nmnist(archive.read(f"{number}.bs2"), f"{number}.bs2") for number in labels[:, 0]]
-    return np.stack([binned(events, 300, 1e-3, (34, 34)) for events in files]), labels[:, 1]
+    how = Binning(dt=1e-3, size=(34, 34), steps=300)
+    return np.stack([binned(events, how) for events in files]), labels[:, 1]
 
 
 def cnn_rows() -> list[Row]:

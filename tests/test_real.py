@@ -7,7 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from spikeport.export import events, nir_file
+from spikeport.export import nir_file
+from spikeport.export.events import Binning, binned
+from spikeport.export.events_files import read_nmnist
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import calibrate, decode, network, quantize, recording
 from spikeport.pipeline.lower import lower
@@ -134,8 +136,8 @@ def test_the_published_input_is_reconstructed_from_raw_events(real):
     with np.load(real / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
         published = content["x"]
     with zipfile.ZipFile(real / "nmnist" / "test100_bs2.zip") as archive:
-        seven = events.read_nmnist(archive.read("60001.bs2"))
-    assert np.array_equal(events.binned(seven, 300, 1e-3, (34, 34)), published[:, 7])
+        seven = read_nmnist(archive.read("60001.bs2"))
+    assert np.array_equal(binned(seven, Binning(dt=1e-3, size=(34, 34), steps=300)), published[:, 7])
 
 
 @pytest.mark.parametrize(
