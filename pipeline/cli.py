@@ -122,6 +122,37 @@ def check(
     raise typer.Exit(1 if found else 0)
 
 
+@app.command("bin")
+def bin_events(
+    recordings: Annotated[list[Path], typer.Argument(help=".bin, .npy, .aedat4, .raw, .dat, or folders of them.")],
+    dt: Annotated[float, typer.Option("--dt", help="Seconds in a step.")],
+    out: Annotated[Path, typer.Option("-o", help="The .npz to write, with x, y, dt and how it was binned.")],
+    steps: Annotated[int | None, typer.Option(help="Steps in a sample; without it, those of the longest.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Of the sensor; or its channels.")] = None,
+    rule: Annotated[str, typer.Option(help="count, clip or or.")] = "count",
+    most: Annotated[int | None, typer.Option(help="Events that count in a cell, for clip.")] = None,
+    polarity: Annotated[str, typer.Option(help="two channels (OFF, ON), merged or signed.")] = "two",
+    origin: Annotated[str, typer.Option(help="Step 0 begins at the first event, or at time zero.")] = "first",
+    downscale: Annotated[int, typer.Option(help="Cells on a side that become one.")] = 1,
+    labels: Annotated[Path | None, typer.Option(help="Lines of NAME LABEL; without it, the folders' names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How do recordings of events become data?"""
+    from spikeport.pipeline import binning
+
+    choices = {"dt": dt, "steps": steps, "rule": rule, "most": most}
+    choices |= {"polarity": polarity, "origin": origin, "downscale": downscale}
+    with show.watching() as watch:
+        found = binning.write(recordings, out, binning.parse_size(size), labels, watch, choices)
+    if as_json:
+        show.as_json({"written": str(out), **found.as_dict()})
+        return
+    for line in found.lines():
+        show.out.print(line, markup=False)
+    count = len(found.recordings)
+    show.verdict("PASSED", f"{count} recording{'s' * (count != 1)}, written to {out}")
+
+
 @app.command()
 def run(
     program: Annotated[Path, typer.Argument(help="program.npz, or a bundle's folder.")],

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,21 @@ from spikeport.sim.errors import refuse
 
 CALIBRATION_SHARE, CALIBRATION_MOST, SPLIT_FROM = 5, 100, 10
 """Without calibration data of its own, one fifth of the samples (at most 100) is set apart, from 10 samples on."""
+HEADER = "header.json"
+"""The entry of our own archives that says what they are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`x` [sample, step, *shape]; `y` [sample] or None; `dt` in seconds or None; `name` for reports."""
+    """`x` [sample, step, *shape]; `y` [sample] or None; `dt` in seconds or None; `name` for reports; `binning` says how
+    x was made from events, where it was (`export.events.Binning.as_dict`).
+    """
 
     x: NDArray[Any]
     y: NDArray[Any] | None
     dt: float | None
     name: str
+    binning: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -35,7 +41,8 @@ class Dataset:
 
 
 def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
-    """A path to `.npz` (x, optional y and dt) or `.npy` (x), a dict with these keys, a Dataset, or an array.
+    """A path to `.npz` (x, optional y and dt; with the record of its binning where `spikeport bin` wrote it) or `.npy`
+    (x), a dict with these keys, a Dataset, or an array.
 
     Raises `SpikeportError`: `data-unreadable`, `data-shape`, `data-values`, `data-empty`.
     """
@@ -56,7 +63,8 @@ def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
     x = _native(name, found["x"])
     _require_sound(name, x)
     y = labels if labels is not None else found.get("y")
-    return Dataset(x, None if y is None else _labels(name, y, len(x)), _time_step(name, found.get("dt")), name)
+    y = None if y is None else _labels(name, y, len(x))
+    return Dataset(x, y, _time_step(name, found.get("dt")), name, found.get("binning"))
 
 
 def _native(name: str, values: Any) -> NDArray[Any]:
@@ -90,7 +98,10 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         content = np.load(path, allow_pickle=False)
-        return {"x": content} if isinstance(content, np.ndarray) else {key: content[key] for key in content.files}
+        if isinstance(content, np.ndarray):
+            return {"x": content}
+        found = {key: content[key] for key in content.files}
+        return found | {"binning": json.loads(found.pop(HEADER, b"{}")).get("binning")}
     except Exception as error:  # damaged files raise a dozen types
         raise refuse(
             "data-unreadable",
@@ -152,6 +163,20 @@ def apart(data: Dataset, calibration: Dataset | None) -> tuple[Dataset, Dataset,
         return data, data, True
     count = min(len(data) // CALIBRATION_SHARE, CALIBRATION_MOST)
     return data.part(slice(0, count)), data.part(slice(count, None)), False
+
+
+def require_binned_alike(one: Dataset, other: Dataset) -> None:
+    """Raise `SpikeportError` (`data-values`) where both were binned from events, and not in the same way.
+
+    The number of steps may differ, and what does not say how it was binned is taken as it is.
+    """
+    if one.binning is None or other.binning is None:
+        return
+    differs = sorted(k for k in one.binning | other.binning if one.binning.get(k) != other.binning.get(k))
+    if set(differs) - {"steps"}:
+        said = ", ".join(f"{k} {one.binning.get(k)!r} and {other.binning.get(k)!r}" for k in differs)
+        why, how = "scales chosen on one kind of x do not fit another", "Bin both in the same way."
+        raise refuse("data-values", f"{one.name} and {other.name}", f"they were binned with {said}", why, how)
 
 
 def _shared(one: Dataset, other: Dataset) -> bool:

@@ -103,7 +103,9 @@ def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any)
 
 
 def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, datasets.Dataset, bool]:
-    """(calibration data, scored data, whether they share a sample). Raises `SpikeportError` (`data-dt-disagrees`)."""
+    """(calibration data, scored data, whether they share a sample). Raises `SpikeportError` (`data-dt-disagrees`,
+    `data-values`).
+    """
     scored = datasets.load(data, labels)
     given = datasets.load(calibration, name="calibration") if calibration is not None else None
     if given is not None and given.dt is not None and scored.dt is not None and given.dt != scored.dt:
@@ -111,6 +113,8 @@ def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, d
         raise refuse(
             "data-dt-disagrees", given.name, what, "one network runs in one time step", "Record both at one dt."
         )
+    if given is not None:
+        datasets.require_binned_alike(given, scored)
     return datasets.apart(scored, given)
 
 
@@ -160,13 +164,17 @@ def _about(
     return {
         "dt": network.dt,
         "max_loss": max_loss,
-        "data": {"name": Path(scored.name).name, "samples": len(scored), "steps": int(scored.x.shape[1])},
-        "calibration": {"name": Path(learned.name).name, "samples": len(learned), "overlaps_scored_data": overlaps},
+        "data": _described(scored) | {"steps": int(scored.x.shape[1])},
+        "calibration": _described(learned) | {"overlaps_scored_data": overlaps},
         "inputs": {
             name: {"bits": c.wire.bits, "scale": c.scale, "saturated": saturated(c, inputs[name])}
             for name, c in quantized.inputs.items()
         },
     }
+
+
+def _described(data: datasets.Dataset) -> dict[str, Any]:
+    return {"name": Path(data.name).name, "samples": len(data), "binning": data.binning}
 
 
 def check(model: Any, *, factory: str | None = None, dt: float | None = None) -> list[Finding]:

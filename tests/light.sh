@@ -22,6 +22,8 @@ nir_file.write(graphs.chain(graphs.affine(4, 3), graphs.lif()), 'good.nir')
 nir_file.write(graphs.chain(graphs.affine(4, 3), graphs.lif(tau=-1.0)), 'bad.nir')
 numpy.savez('data.npz', x=graphs.spikes(400), dt=1e-3)
 pathlib.Path('model.pt').write_text('weights')
+pathlib.Path('a.raw').write_text('% evt 3.0')
+numpy.save('a.npy', numpy.zeros(3, [('t', int), ('x', int), ('p', int)]))
 "
 expect() { # expect STATUS TEXT COMMAND...
   wanted=$1 text=$2; shift 2
@@ -34,9 +36,11 @@ expect() { # expect STATUS TEXT COMMAND...
 expect 0 "PASSED: 0 findings" "$bin/spikeport" check good.nir
 expect 1 "nir-values" "$bin/spikeport" check bad.nir
 expect 2 "dependency-missing" "$bin/spikeport" check model.pt --model a:b
+expect 2 "dependency-missing" "$bin/spikeport" bin a.raw --dt 1e-3 -o x.npz
+expect 0 "PASSED: 1 recording," "$bin/spikeport" bin a.npy --dt 1e-3 --size 3 -o x.npz
 expect 2 "lava-missing" "$bin/spikeport" port good.nir --data data.npz -o out
 expect 0 "PASSED" "$bin/spikeport" port good.nir --data data.npz -o out --engines fast,reference --max-loss 0.2
 expect 0 "0 mismatches" "$bin/spikeport" verify out --data data.npz --engines fast,reference
 expect 1 "missing" "$bin/spikeport" doctor --json
 grep -q "<title>spikeport" out/report.html
-echo "light: 8 passed, 0 failed"
+echo "light: 10 passed, 0 failed"
