@@ -48,10 +48,10 @@ class Binned:
         """The same for a reader."""
         found, how = self.as_dict(), self.data.binning or {}
         labels = found["classes"] or found["labels"]
-        late = f", {self.left_out} of them left out after the last step" if self.left_out else ", all of them in x"
         return [
             f"x         {found['x']['dtype']} {found['x']['shape']}: sample, {', '.join(how['axes'])}",
-            f"events    {self.events}{late}; up to {found['x']['largest']} in a cell",
+            f"events    {self.events}, {self.left_out} of them left out after the last step; a cell holds up to "
+            f"{found['x']['largest']}",
             f"labels    {', '.join(map(str, labels)) if labels else 'none: the recordings lie in one folder'}",
         ]
 

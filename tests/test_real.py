@@ -140,6 +140,20 @@ def test_the_published_input_is_reconstructed_from_raw_events(real):
     assert np.array_equal(binned(seven, Binning(dt=1e-3, size=(34, 34), steps=300)), published[:, 7])
 
 
+def test_a_folder_of_recordings_is_binned_with_its_labels(real, tmp_path, command):
+    with zipfile.ZipFile(real / "nmnist" / "test100_bs2.zip") as archive:
+        archive.extractall(tmp_path / "in")
+    how = ("--dt", 1e-3, "--steps", 300, "--size", "34x34", "--labels", real / "nmnist" / "test100.txt")
+    assert command("bin", tmp_path / "in", *how, "-o", tmp_path / "x.npz")[0] == 0
+    labels = dict(np.loadtxt(real / "nmnist" / "test100.txt", dtype=int))
+    with np.load(tmp_path / "x.npz") as content:
+        x, y, names = content["x"], content["y"], content["recordings"].tolist()
+    assert y.tolist() == [labels[int(name.removesuffix(".bs2"))] for name in names]
+    assert sorted(y[:10]) == list(range(10))  # of every kind, as they begin
+    with np.load(real / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
+        assert np.array_equal(x[names.index("60001.bs2")], content["x"][:, 7])
+
+
 @pytest.mark.parametrize(
     ("file", "codes"),
     [
