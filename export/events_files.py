@@ -10,7 +10,10 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +32,8 @@ NMNIST, STRUCTURED, CAMERA = (".bin", ".bs2"), (".npy",), tuple(KINDS)
 SUFFIXES = (*NMNIST, *STRUCTURED, *CAMERA)
 _OVERFLOW_ROW, _OVERFLOW = 240, 2**13
 """An event in this row, below every sensor of the format, is none: so many microseconds are added from it on."""
+_VERSIONS = {".raw": re.compile(rb"% (evt \d|format EVT\d)", re.I), ".dat": re.compile(rb"% Version \d", re.I)}
+"""The line of the text header that says how the events are written; without it they would be read as something else."""
 
 Progress = Callable[[int, int], None]
 
@@ -60,6 +65,8 @@ def read(paths: Sequence[Path], progress: Progress | None = None) -> list[Record
 def _read(path: Path, camera: CameraReader) -> Recording:
     if not path.is_file():
         raise refuse("file-missing", str(path), "there is no such file", "its events are to be binned", "Check it.")
+    if not os.access(path, os.R_OK):
+        raise _unreadable(path, "it may not be read by you")
     suffix = path.suffix.lower()
     if suffix in CAMERA:
         return camera.read(path)
@@ -125,6 +132,7 @@ class CameraReader:
 
     def read(self, path: Path) -> Recording:
         """Raises `SpikeportError` (`dependency-missing`, `data-unreadable`)."""
+        _require_version(path)
         if self.child is None or self.child.poll() is not None:
             self.child = _start(path)
         answer, content = _ask(self.child, path)
@@ -132,6 +140,17 @@ class CameraReader:
             raise _unreadable(path, f"faery says {answer['error']}")
         events = from_structured(np.frombuffer(content, WIRE), str(path))
         return Recording(path, events, tuple(answer["size"]) if answer["size"] else None)
+
+
+def _require_version(path: Path) -> None:
+    """Raise `SpikeportError` (`data-unreadable`) where a format of several versions does not say which it has."""
+    pattern = _VERSIONS.get(path.suffix.lower())
+    if pattern is None:
+        return
+    with path.open("rb") as file:
+        header = itertools.takewhile(lambda line: line.startswith(b"%"), iter(lambda: file.readline(4096), b""))
+        if not any(pattern.match(line) for line in header):
+            raise _unreadable(path, "its header does not say which version of the format it has")
 
 
 def _start(path: Path) -> subprocess.Popen[bytes]:

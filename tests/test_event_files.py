@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 
 import graphs
 import numpy as np
@@ -102,6 +103,16 @@ def test_damaged_camera_files_are_findings_or_events(tmp_path, name):
                 said += error.findings
     assert {finding.code for finding in said} == {"data-unreadable"}
     assert any("process ended with status -6" in finding.what for finding in said) == name.endswith("aedat4")
+
+
+@pytest.mark.parametrize("name", BY_FORMAT)
+def test_a_version_that_is_not_said_is_not_guessed(tmp_path, name):
+    """Read as EVT3, which is what faery takes it for, EVT2 gives other events."""
+    content = re.sub(rb"% (Version|evt|format).*\n", b"", BY_FORMAT[name](recording()))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SpikeportError, match="which version") as caught:
+        read([tmp_path / name])
+    assert caught.value.code == "data-unreadable"
 
 
 BAD = {
