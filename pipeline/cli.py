@@ -27,7 +27,9 @@ Factory = Annotated[
     str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
 ]
 Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
-Data = Annotated[Path, typer.Option("--data", help=".npz with x [sample, step, *shape] (y, dt), or .npy.")]
+Data = Annotated[
+    Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
+]
 LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
 LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
@@ -56,6 +58,7 @@ def port(
         float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")
     ] = 0.02,
     decode: Annotated[str | None, typer.Option(help="count, last or sum-v.")] = None,
+    output: Annotated[str | None, typer.Option(help="The layer to read, where there are several outputs.")] = None,
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
     as_json: Json = False,
@@ -74,6 +77,7 @@ def port(
             parity_samples=parity_samples,
             max_loss=max_loss,
             decode=decode,
+            output=output,
             out=out,
             command=["spikeport", *sys.argv[1:]],
             watch=watch,

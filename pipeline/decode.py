@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,28 @@ DECODERS = {
 }
 
 
-def choose(decode: str | None, spiking: bool) -> str:
+def read(output: str | None, decode: str | None, spiking: Mapping[str, bool], labelled: bool) -> dict[str, str]:
+    """Which output layers are read, and how: layer -> decoder. `spiking`: every output layer -> whether it spikes.
+
+    Labels belong to one output, which has to be said where there are several; without labels all are read, unless one
+    is said. Raises `SpikeportError` (`output-unknown`, `decode-unknown`).
+    """
+    if output is not None and output not in spiking:
+        why, how = "an answer is read from an output", f"Choose one of {', '.join(spiking)}."
+        raise refuse("output-unknown", f"--output {output}", "it is not an output layer", why, how)
+    if output is None and labelled and len(spiking) > 1:
+        raise refuse(
+            "output-unknown",
+            "--output",
+            f"the network has {len(spiking)} outputs",
+            "the labels belong to one of them",
+            f"Say which: {', '.join(spiking)}.",
+        )
+    chosen = [output] if output is not None else list(spiking)
+    return {name: choose(decode, spiking[name], name) for name in chosen}
+
+
+def choose(decode: str | None, spiking: bool, layer: str) -> str:
     """The decoder asked for, or the usual one: count for spikes, sum-v for read-outs. Raises (`decode-unknown`)."""
     if decode is None:
         return "count" if spiking else "sum-v"
@@ -24,7 +46,7 @@ def choose(decode: str | None, spiking: bool) -> str:
         what = (
             f"known are {', '.join(DECODERS)}"
             if decode not in DECODERS
-            else "the output is a read-out that never spikes"
+            else f"the output {layer} is a read-out that never spikes"
         )
         raise refuse(
             "decode-unknown",

@@ -5,6 +5,7 @@ What was not measured is None.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,7 +60,9 @@ class Divergence:
 class Fidelity:
     """`metric` is accuracy where there are labels, else agreement. `loss` holds one-sided 95 % bounds.
 
-    `silent` is the share of samples in which the float model's output does nothing, so that its answer means nothing.
+    `outputs` says which output layers were read, and how; with several, a sample agrees where all their answers do.
+    `silent` is the share of samples in which the float model's output does nothing, so that its answer means nothing;
+    of several outputs, that of the most silent one.
     """
 
     metric: str
@@ -67,7 +70,7 @@ class Fidelity:
     integer_score: float | None
     agreement: float
     loss: Loss
-    decode: str
+    outputs: dict[str, str]
     samples: int
     silent: float
     layers: tuple[LayerFidelity, ...]
@@ -83,7 +86,8 @@ class Fidelity:
             "loss": self.loss.value,
             "loss_bound": self.loss.high,
             "loss_low": self.loss.low,
-            "decode": self.decode,
+            "decode": ", ".join(dict.fromkeys(self.outputs.values())),
+            "outputs": self.outputs,
             "samples": self.samples,
             "silent": self.silent,
             "layers": [asdict(layer) for layer in self.layers],
@@ -97,25 +101,23 @@ def judge(
     quantized: Quantized,
     trace: Trace,
     labels: NDArray[Any] | None,
-    decode: str | None,
+    outputs: Mapping[str, str],
 ) -> Fidelity:
-    """Compare a float run and an integer run of the same samples. `labels` [sample] or None."""
-    output = network.outputs[0]
-    spiking = quantized.program.by_name[output].spikes
-    way = decoding.choose(decode, spiking)
-    want = decoding.answers(way, activity[output].spikes, activity[output].v)
-    last = trace[output]
-    v = np.zeros(last.spikes.shape, np.int32) if last.v is None else last.v
-    got = decoding.answers(way, last.spikes, quantized.scales[output].comparable(v))
+    """Compare a float run and an integer run of the same samples. `labels` [sample] or None; `outputs` as
+    `decode.read` gives them, one where there are labels.
+    """
+    want = np.array([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in outputs.items()])
+    got = np.array([decoding.answers(way, trace[o].spikes, _voltage(quantized, trace, o)) for o, way in outputs.items()])
     layers = tuple(
         _layer(name, activity[name].spikes, activity[name].v, layer, network, quantized)
         for name, layer in trace.layers.items()
     )
-    same = want == got
+    same = (want == got).all(0)
     score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
     if labels is not None:
+        (output,) = outputs
         _require_answers(labels, activity[output].v.shape[2])
-        right, still = want == labels, got == labels
+        right, still = want[0] == labels, got[0] == labels
         score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
     metric, before, after, loss = score
     return Fidelity(
@@ -124,12 +126,18 @@ def judge(
         after,
         float(same.mean()),
         loss,
-        way,
+        dict(outputs),
         len(same),
-        _silent(activity[output], way),
+        max(_silent(activity[o], way) for o, way in outputs.items()),
         layers,
         _first(activity, trace),
     )
+
+
+def _voltage(quantized: Quantized, trace: Trace, output: str) -> NDArray[Any]:
+    layer = trace[output]
+    v = np.zeros(layer.spikes.shape, np.int32) if layer.v is None else layer.v
+    return quantized.scales[output].comparable(v)
 
 
 def _require_answers(labels: NDArray[Any], outputs: int) -> None:
@@ -156,7 +164,7 @@ def _layer(
     own = next(part for part in network.layers if part.name == name)
     scale, got = quantized.scales[name], layer.spikes
     spikes = int(want.sum(dtype=np.int64))
-    peak = np.abs(own.threshold - own.initial) if own.spikes else np.abs(v_want - own.initial).max(initial=0.0)
+    peak = np.abs(own.threshold - own.reset) if own.spikes else np.abs(v_want - own.reset).max(initial=0.0)
     error = headroom = saturations = None
     if layer.u is not None and layer.v is not None:
         off = np.abs(layer.v * scale.unit + scale.offset - v_want)

@@ -129,6 +129,7 @@ class Result:
                     "synapses": program.synapse_count,
                     "latency": program.latency,
                     "own_processes": own_processes(program),
+                    "outputs": list(program.outputs),
                 },
                 "source": None if self.source is None else self.source.as_dict(),
                 "parity": self.parity.as_dict(),

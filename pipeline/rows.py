@@ -22,6 +22,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What a reader wants first: (what, found)."""
     return [
         ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
+        *_outputs(data),
         ("data", _data(data)),
         ("source equivalence", _source(data["source"])),
         ("parity", _parity(data["parity"])),
@@ -49,6 +50,14 @@ def _data(data: dict[str, Any]) -> str:
     said += ", some or all of them scored too" if learned["overlaps_scored_data"] else ""
     lost = [f"{percent(c['saturated'])} of {name} beyond it" for name, c in data["inputs"].items() if c["saturated"]]
     return "; ".join([said, *lost])
+
+
+def _outputs(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was read, where there was a choice."""
+    if len(data["program"]["outputs"]) == 1:
+        return []
+    read = ", ".join(f"{layer} by {way}" for layer, way in data["fidelity"]["outputs"].items())
+    return [("outputs", f"{', '.join(data['program']['outputs'])}; answers from {read}")]
 
 
 def _source(source: dict[str, Any] | None) -> str:

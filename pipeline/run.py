@@ -9,6 +9,7 @@ from typing import Any
 
 from spikeport.export import nir_file
 from spikeport.pipeline import bundle, datasets, fidelity, parity
+from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.lower import findings, lower
@@ -48,6 +49,7 @@ def port(
     parity_samples: int = PARITY_SAMPLES,
     max_loss: float = MAX_LOSS,
     decode: str | None = None,
+    output: str | None = None,
     out: Path | str | None = None,
     command: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
@@ -56,36 +58,33 @@ def port(
     """Port a model to integers and prove what survived.
 
     `model` is a torch module, a NIRGraph, or a path to a checkpoint (with `factory`, "pkg.mod:function") or a `.nir`;
-    `data` is an array x [sample, step, *shape], a dict or a path (see `datasets.load`). `out` names the folder for the
-    bundle. `options` are passed to engines (`python`, `time_limit` for lava). Raises `SpikeportError` for input that
-    cannot be ported; nothing is written then.
+    `data` is an array x [sample, step, *shape], a dict or a path (see `datasets.load`); `output` the layer to read
+    where there are several (see `decode.read`); `out` the folder for the bundle. `options` are passed to engines
+    (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
     """
-    require_sensible(engines, parity_samples, max_loss)
-    if out is not None:
-        bundle.require_free(Path(out))
+    require_sensible(engines, parity_samples, max_loss, out)
     learned, scored, overlaps = _data(data, labels, calibration)
-    opened = open_model(model, factory, scored.x.shape[2:])
-    dt_found = time_step(opened, scored, dt)
-    network = lower(opened.graph, dt_found)
+    opened = open_model(model, factory, scored.shape)
+    network = lower(opened.graph, time_step(opened, scored, dt))
+    outputs = _outputs(network, output, decode, scored)
     inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
     quantized = quantize(network, calibrate(network, _stimulus(learned, network), watch("calibrate")))
     integers = encode(network, quantized.inputs, inputs)
     samples = {name: len(scored) if name == "fast" else min(parity_samples, len(scored)) for name in engines}
     traces = parity.run_engines(quantized.program, integers, samples, options or {}, watch)
-    found = _judged(network, inputs, integers, quantized, traces, scored.y, decode, watch)
+    found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
-    result = Result(
-        opened, network, quantized, source, found.parity, found.fidelity, found.trace, verdict, found.cost, about
-    )
+    judged = (found.parity, found.fidelity, found.trace, verdict, found.cost)
+    result = Result(opened, network, quantized, source, *judged, about)
     if out is not None:
         bundle.write(result, Path(out), command)
     return result
 
 
-def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any) -> None:
-    """Raise `SpikeportError` (`option-range`, `engine-unknown`) for options that mean nothing."""
+def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any, out: Path | str | None) -> None:
+    """Raise `SpikeportError` (`option-range`, `engine-unknown`, `output-exists`) for options that mean nothing."""
     if isinstance(engines, str) or not engines:
         raise refuse(
             "engine-unknown",
@@ -100,6 +99,8 @@ def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any)
     if not isinstance(max_loss, int | float) or not 0 <= max_loss <= 1:
         what, how = f"it is {max_loss!r}", "Give a share from 0 to 1, e.g. 0.02 for 2 points."
         raise refuse("option-range", "max_loss", what, "the verdict compares the loss with it", how)
+    if out is not None:
+        bundle.require_free(Path(out))
 
 
 def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, datasets.Dataset, bool]:
@@ -135,16 +136,21 @@ def _judged(
     quantized: Quantized,
     traces: list[Trace],
     labels: Any,
-    decode: str | None,
+    outputs: Mapping[str, str],
     watch: Watch,
 ) -> _Judged:
     """Compare the runs with each other, and the one of most samples with the float model."""
     widest = max(traces, key=lambda trace: trace.samples)
     n = widest.samples
     activity = float_model.run(network, {name: x[:n] for name, x in inputs.items()}, progress=watch("float"))
-    far = fidelity.judge(network, activity, quantized, widest, None if labels is None else labels[:n], decode)
+    far = fidelity.judge(network, activity, quantized, widest, None if labels is None else labels[:n], outputs)
     spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
     return _Judged(widest, parity.judge(traces), far, spent)
+
+
+def _outputs(network: Network, output: str | None, decode: str | None, data: datasets.Dataset) -> dict[str, str]:
+    spiking = {layer.name: layer.spikes for layer in network.layers if layer.name in network.outputs}
+    return decoding.read(output, decode, spiking, data.y is not None)
 
 
 def _stimulus(data: datasets.Dataset, network: Network) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _about(
     return {
         "dt": network.dt,
         "max_loss": max_loss,
-        "data": _described(scored) | {"steps": int(scored.x.shape[1])},
+        "data": _described(scored) | {"steps": scored.steps},
         "calibration": _described(learned) | {"overlaps_scored_data": overlaps},
         "inputs": {
             name: {"bits": c.wire.bits, "scale": c.scale, "saturated": saturated(c, inputs[name])}
@@ -199,7 +205,7 @@ def export(model: Any, path: Path | str, *, factory: str | None = None, data: An
     Returns what was found, in lines. Raises `SpikeportError`; nothing is written then.
     """
     found = datasets.load(data) if data is not None else None
-    opened = open_model(model, factory, None if found is None else found.x.shape[2:])
+    opened = open_model(model, factory, None if found is None else found.shape)
     lines = [f"{len(opened.graph.nodes)} nodes, {len(opened.graph.edges)} edges"]
     if opened.module is None:
         raise refuse(

@@ -1,50 +1,87 @@
-"""Nested NIR graphs opened into one: node `b` of subgraph `a` becomes `a.b`; ports of subgraphs disappear."""
+"""Nested NIR graphs opened into one: node `b` of subgraph `a` becomes `a.b`; ports of subgraphs become wires.
+
+An edge to or from subgraph `a` means its only Input or Output. Where there are several, the edge names the port as
+`a.port`, the notation proposed in NIR#28, since NIR 1.0 defines none; an edge that does not is refused.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from spikeport.sim.errors import Finding
 
-
-def opened(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]], list[Finding]]:
-    """(nodes, edges, what is wrong) without nested graphs.
-
-    Edges to and from a subgraph meet its only Input and Output.
-    """
-    nodes: dict[str, Any] = {}
-    found: list[Finding] = []
-    entries: dict[str, list[str]] = {}
-    exits: dict[str, list[str]] = {}
-    inner_edges: list[tuple[str, str]] = []
-    for name, node in graph.nodes.items():
-        if type(node).__name__ != "NIRGraph":
-            nodes[name] = node
-            continue
-        sub_nodes, sub_edges, sub_found = opened(node)
-        found += [_inside(name, finding) for finding in sub_found]
-        ports = {kind: [n for n, m in sub_nodes.items() if type(m).__name__ == kind] for kind in ("Input", "Output")}
-        for kind, names in ports.items():
-            if len(names) != 1:
-                found.append(_ports(name, kind, names))
-        inside = {**dict.fromkeys(ports["Input"]), **dict.fromkeys(ports["Output"])}
-        entries[name] = [f"{name}.{b}" for a, b in sub_edges if a in ports["Input"]]
-        exits[name] = [f"{name}.{a}" for a, b in sub_edges if b in ports["Output"]]
-        nodes |= {f"{name}.{n}": m for n, m in sub_nodes.items() if n not in inside}
-        inner_edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in sub_edges if a not in inside and b not in inside]
-    joined = [(s, t) for a, b in graph.edges for s in exits.get(a, [a]) for t in entries.get(b, [b])]
-    return nodes, joined + inner_edges, found
+Edge = tuple[str, str]
+ENTRY, EXIT = "Input", "Output"
 
 
-def _inside(name: str, finding: Finding) -> Finding:
-    return Finding(finding.code, f"{name}: {finding.where}", finding.what, finding.why, finding.how)
+def opened(graph: Any) -> tuple[dict[str, Any], list[Edge], list[Finding]]:
+    """(nodes, edges, what is wrong) without nested graphs."""
+    flat = _Flat()
+    flat.add(graph, "")
+    edges = flat.edges
+    for port in flat.ports:
+        before, after = ([edge[end] for edge in edges if edge[1 - end] == port] for end in (0, 1))
+        if port in before:
+            flat.wrong(f"subgraph port {port!r}", "it feeds itself", "nothing in that loop computes anything")
+        edges = [edge for edge in edges if port not in edge] + [(a, b) for a in before for b in after if port != b]
+    return {name: node for name, node in flat.nodes.items() if name not in flat.ports}, edges, flat.found
 
 
-def _ports(name: str, kind: str, names: list[str]) -> Finding:
-    return Finding(
-        "nir-edge",
-        f"subgraph {name!r}",
-        f"it has {len(names)} {kind} nodes",
-        "an edge to or from a subgraph does not say which of its ports it means",
-        f"Give the subgraph exactly one {kind}.",
-    )
+@dataclass
+class _Flat:
+    """All nodes by their dotted names, edges between them, `ports` of nested graphs among them."""
+
+    nodes: dict[str, Any] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    ports: list[str] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
+
+    def wrong(self, where: str, what: str, why: str, how: str = "Export the graph again, or flatten it.") -> None:
+        self.found.append(Finding("nir-edge", where, what, why, how))
+
+    def add(self, graph: Any, prefix: str) -> None:
+        """A graph's nodes under a prefix, and its edges, which end at nodes or at ports of its subgraphs."""
+        inner = {name: node for name, node in graph.nodes.items() if _kind(node) == "NIRGraph"}
+        for name, node in graph.nodes.items():
+            if prefix + name in self.nodes or any(name.startswith(f"{other}.") for other in inner):
+                self.wrong(f"node {prefix + name!r}", "a node of a subgraph is called the same", "edges go by name")
+            elif name in inner:
+                self.add(node, f"{prefix}{name}.")
+            else:
+                self.nodes[prefix + name] = node
+                if prefix and _kind(node) in (ENTRY, EXIT):
+                    self.ports.append(prefix + name)
+        for source, target in graph.edges:
+            self._require_ends(graph, prefix, (source, target))
+            ends = self._end(inner, prefix, source, EXIT), self._end(inner, prefix, target, ENTRY)
+            self.edges += [(a, b) for a, b in [ends] if a and b]
+
+    def _require_ends(self, graph: Any, prefix: str, edge: Edge) -> None:
+        """Nothing leads out of a subgraph's Output or into its Input from within."""
+        for name, port in zip(edge, (EXIT, ENTRY), strict=True):
+            if prefix and _kind(graph.nodes.get(name)) == port:
+                why = "ports are the graph's ends"
+                self.wrong(f"subgraph port {prefix + name!r}", f"its own graph holds the edge {edge}", why)
+
+    def _end(self, inner: dict[str, Any], prefix: str, name: str, port: str) -> str | None:
+        """The node, or the port of a subgraph, that one end of an edge means; None with a finding."""
+        owner = next((other for other in inner if name == other or name.startswith(f"{other}.")), None)
+        if owner is None:
+            return prefix + name
+        known = [n for n, node in inner[owner].nodes.items() if _kind(node) == port]
+        meant = known if name == owner else [n for n in known if name == f"{owner}.{n}"]
+        if len(meant) == 1:
+            return f"{prefix}{owner}.{meant[0]}"
+        said = ", ".join(f"{owner}.{n}" for n in known)
+        self.wrong(
+            f"subgraph {prefix + owner!r}",
+            f"an edge names it as {name!r}; it has {len(known)} {port} nodes",
+            f"an edge to or from a subgraph means one {port} of it",
+            f"Name the port in the edge: {said}." if known else f"Give the subgraph an {port}.",
+        )
+        return None
+
+
+def _kind(node: Any) -> str:
+    return type(node).__name__

@@ -119,10 +119,10 @@ def test_answers():
 
 
 def test_decoders_must_fit_the_output():
-    assert (choose(None, True), choose(None, False)) == ("count", "sum-v")
+    assert (choose(None, True, "out"), choose(None, False, "out")) == ("count", "sum-v")
     for decode, spiking in (("count", False), ("best", True)):
         with pytest.raises(SpikeportError):
-            choose(decode, spiking)
+            choose(decode, spiking, "out")
 
 
 def _trace(engine, phases=(1, 2)):
