@@ -1,7 +1,7 @@
 """NIR's neurons in steps of dt: one function per node type, each with its equation.
 
 Sources: NIR 1.0 (nir/ir/neuron.py) for the equations; Euler's forward method, current before voltage, as Norse,
-snnTorch and the NIR tools run them. An IF neuron takes no dt: every tool adds r times the input in each step.
+snnTorch and the NIR tools run them. IF and I take no dt: every tool adds r times the input in each step.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ def leaky(node: Any, dt: float) -> Parameters:
     """LI: LIF without spikes; starts at rest."""
     m = rate(node.tau, dt)
     return _instant(m) | {"keep_v": 1 - m, "gain_v": m * node.r, "drive": m * node.v_leak} | _silent(node.v_leak)
+
+
+def accumulate(node: Any, dt: float) -> Parameters:
+    """I, v' = r I, never spikes:  v += r x."""
+    one = np.ones_like(node.r, np.float64)
+    return _instant(one) | {"keep_v": one, "gain_v": one * node.r, "drive": 0 * one} | _silent(0 * one)
 
 
 def integrate(node: Any, dt: float) -> Parameters:
@@ -98,6 +104,7 @@ def _silent(rest: Any) -> Parameters:
 NEURONS: dict[str, Callable[[Any, float], Parameters]] = {
     "LIF": lif,
     "LI": leaky,
+    "I": accumulate,
     "IF": integrate,
     "Threshold": compare,
     "CubaLIF": cuba_lif,
@@ -105,12 +112,13 @@ NEURONS: dict[str, Callable[[Any, float], Parameters]] = {
 }
 """NIR node type -> its discrete form."""
 
-SILENT = frozenset({"LI", "CubaLI"})
+SILENT = frozenset({"LI", "CubaLI", "I"})
 """Neurons that never spike: read-outs."""
 
 TIME_CONSTANTS = {
     "LIF": ("tau",),
     "LI": ("tau",),
+    "I": (),
     "IF": (),
     "Threshold": (),
     "CubaLIF": ("tau_syn", "tau_mem"),
@@ -119,6 +127,7 @@ TIME_CONSTANTS = {
 PARAMETERS = {
     "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
     "LI": ("tau", "r", "v_leak"),
+    "I": ("r",),
     "IF": ("r", "v_threshold", "v_reset"),
     "Threshold": ("threshold",),
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),

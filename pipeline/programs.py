@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spikeport.pipeline import datasets, parity, recording
+from spikeport.pipeline import datasets, horizon, parity, recording
 from spikeport.pipeline.calibrate import InputCoding, to_wire
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
@@ -38,7 +38,9 @@ def open_program(path: Path) -> tuple[Program, dict[str, float]]:
 
 def _integers(program: Program, scales: Mapping[str, float], data: Path) -> dict[str, NDArray[Any]]:
     """The data as the Program takes it. Currents need the scale that a bundle keeps."""
-    given = datasets.stimulus(datasets.load(data), {part.name: part.shape for part in program.inputs})
+    loaded = datasets.load(data)
+    horizon.require_within(program, loaded.steps)
+    given = datasets.stimulus(loaded, {part.name: part.shape for part in program.inputs})
     codings = {part.name: InputCoding(part.wire, scales.get(part.name, 1.0)) for part in program.inputs}
     return {name: to_wire(name, codings[name], x) for name, x in given.items()}
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline import horizon
 from spikeport.pipeline.calibrate import Calibration, InputCoding
 from spikeport.pipeline.matrices import is_sparse, scaled_rows
 from spikeport.pipeline.network import Network, NetworkLayer
@@ -57,10 +58,12 @@ def phases(network: Network) -> dict[str, int]:
     return found
 
 
-def quantize(network: Network, calibration: Calibration) -> Quantized:
-    """Integers for every layer. Raises `SpikeportError` where a layer has no scale (`scale-impossible`)."""
-    phase = phases(network)
-    made = [_integers(network, layer, calibration, phase) for layer in network.layers]
+def quantize(network: Network, calibration: Calibration, steps: int = 0) -> Quantized:
+    """Integers for every layer; `steps` of the longest sample to be run, where it is longer than the calibration's
+    (see `horizon`). Raises `SpikeportError` where a layer has no scale (`scale-impossible`).
+    """
+    phase, steps = phases(network), max(steps, calibration.steps)
+    made = [_integers(network, layer, calibration, phase, steps) for layer in network.layers]
     starts = sorted({phase[part.layer.name] - 1 for part in made if part.biased})
     program = Program(
         tuple(Input(part.name, part.shape, calibration.inputs[part.name].wire) for part in network.inputs),
@@ -87,13 +90,17 @@ class _Integers:
     limit: bounds.LayerBounds
 
 
-def _integers(network: Network, layer: NetworkLayer, calibration: Calibration, phase: dict[str, int]) -> _Integers:
+def _integers(
+    network: Network, layer: NetworkLayer, calibration: Calibration, phase: dict[str, int], steps: int
+) -> _Integers:
     """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried."""
-    rows = fold(layer, network.into(layer.name), calibration.inputs)
+    rows, period = fold(layer, network.into(layer.name), calibration.inputs), 0
+    if horizon.sums(layer):
+        rows, period = horizon.within(rows, steps), steps
     wires = {name: coding.wire for name, coding in calibration.inputs.items()}
     for attempt in range(_ATTEMPTS):
         unit, exponent = choose(layer, rows, calibration.reach[layer.name], _SLACK**attempt)
-        own = _layer(layer, rows, unit, phase[layer.name])
+        own = _layer(layer, rows, unit, phase[layer.name], period)
         weights = _synapses(network, layer, rows, unit, exponent, phase)
         biases = _biases(layer, rows, unit, phase[layer.name])
         limit = bounds.bounds_of(own, [(s, wires.get(s.source, Wire())) for s in weights + biases])
@@ -127,7 +134,7 @@ def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[An
     ]
 
 
-def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Layer:
+def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int) -> Layer:
     """The neurons; an ExtendedLayer only where Lava's LIF does not do."""
     threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
     state = unit * 2**arith.ALIGN
@@ -142,6 +149,7 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Layer:
         "bias": bias,
         "bias_exponent": exponent,
         "spikes": layer.spikes,
+        "reset_period": period,
     }
     start = np.rint(rows.start * state).astype(int)
     if layer.reset_mode == "zero" and not layer.refractory and not start.any():

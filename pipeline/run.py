@@ -69,15 +69,16 @@ def port(
     outputs = _outputs(network, output, decode, scored)
     inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
-    quantized = quantize(network, calibrate(network, _stimulus(learned, network), watch("calibrate")))
+    calibrated = calibrate(network, _stimulus(learned, network), watch("calibrate"))
+    quantized = quantize(network, calibrated, scored.steps)
     integers = encode(network, quantized.inputs, inputs)
     samples = {name: len(scored) if name == "fast" else min(parity_samples, len(scored)) for name in engines}
     traces = parity.run_engines(quantized.program, integers, samples, options or {}, watch)
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
-    judged = (found.parity, found.fidelity, found.trace, verdict, found.cost)
-    result = Result(opened, network, quantized, source, *judged, about)
+    runs = (found.parity, found.fidelity, found.trace, verdict, found.cost)
+    result = Result(opened, network, quantized, source, *runs, about)
     if out is not None:
         bundle.write(result, Path(out), command)
     return result

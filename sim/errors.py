@@ -18,6 +18,7 @@ CODES: dict[str, str] = {
     "data-not-binary": "a binary wire was given other values than 0 and 1",
     "data-range": "an input value does not fit its wire",
     "data-shape": "the data does not have the shape that the model takes",
+    "data-steps": "a sample is longer than a read-out without a leak is proven for",
     "data-unreadable": "the data file cannot be read",
     "data-values": "the data holds NaN, infinity or a type that cannot be used",
     "decay-range": "a time constant is shorter than the time step",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import graphs
-import nir
 import numpy as np
 import pytest
 
@@ -183,9 +182,7 @@ def test_a_loop_without_neurons_is_refused():
 def test_all_findings_come_at_once():
     bad = graphs.affine(4, 3)
     bad.bias = np.ones(3)
-    graph = graphs.chain(
-        bad, graphs.lif(tau=np.nan), nir.I(r=np.ones(4)), graphs.lif(tau=1e-5), extra=[("n0", "ghost")]
-    )
+    graph = graphs.chain(bad, graphs.lif(tau=np.nan), graphs.Resonator(), graphs.lif(tau=1e-5), extra=[("n0", "ghost")])
     with pytest.raises(SpikeportError) as caught:
         lowered(graph)
     assert [(f.code, f.where) for f in caught.value.findings] == [

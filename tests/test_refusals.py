@@ -9,7 +9,6 @@ import pickle
 from pathlib import Path
 
 import graphs
-import nir
 import numpy as np
 import pytest
 
@@ -98,10 +97,11 @@ def test_nan_weights(command, good):
     refused(command, good, "nir-values", write(good, node, graphs.lif()), where="'n0'")
 
 
-def test_an_unsupported_node_beside_another_fault(command, good):
-    model = write(good, nir.I(r=np.ones(3)), graphs.affine(4, 3), graphs.lif(tau=-1.0))
-    findings = refused(command, good, "nir-node-unsupported", model, where="'n0'")
-    assert {finding["code"] for finding in findings} == {"nir-node-unsupported", "nir-values"}
+def test_two_faults_are_found_at_once(command, good):
+    node = graphs.affine(4, 3)
+    node.weight[1, 2] = np.inf
+    findings = refused(command, good, "nir-values", write(good, node, graphs.lif(tau=-1.0)), where="'n0'")
+    assert {finding["where"] for finding in findings} == {"node 'n0'", "node 'n1'"}
 
 
 def test_a_time_constant_shorter_than_the_time_step(command, good):

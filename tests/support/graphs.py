@@ -50,6 +50,14 @@ def saying(node, **metadata):
     return node
 
 
+def accumulate(n: int = 4, r=1.0):
+    return nir.I(r=np.broadcast_to(np.asarray(r, float), (n,)).copy())
+
+
+class Resonator:
+    """A node of a type that NIR does not define."""
+
+
 def weights(rows: int, columns: int, seed: int = 0, scale: float = 1.0):
     return scale * np.random.default_rng(seed).normal(size=(rows, columns))
 
