@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikeport.pipeline import inspect, shapes
-from spikeport.pipeline.inspect import kind
+from spikeport.pipeline import inspect, phases, shapes
+from spikeport.pipeline.inspect import LONGEST_DELAY, kind
 from spikeport.pipeline.linear import LINEAR
 from spikeport.pipeline.matrices import Matrix, compact
 from spikeport.pipeline.network import Network, NetworkInput, NetworkLayer, Projection
@@ -112,22 +112,15 @@ class _Paths:
         return sorted(found, key=lambda f: f.where)
 
     def _slow_loops(self) -> list[Finding]:
-        """With Delay nodes in a loop, the rest of it must lead forward, and its delays must cover the chip's."""
-        steps = self._forward()
-        if not nx.is_directed_acyclic_graph(steps):
-            members = set().union(*nx.strongly_connected_components(steps)) if steps else set()
-            return [_cycle(members, "not every way around it passes a Delay")]
-        phase: dict[str, int] = {}
-        for name in nx.lexicographical_topological_sort(steps):
-            phase[name] = 1 + max((phase.get(p, 0) for p in steps.predecessors(name)), default=0)
-        found = []
-        for name in self.neurons:
-            for source, lag in self.reaching(name)[0]:
-                delay = phase[name] - phase.get(source, 0) + lag
-                if not 1 <= delay <= 63:
-                    what = f"the way from {source!r} needs a delay of {delay} chip steps"
-                    found.append(_cycle({source, name}, what))
-        return found
+        """Every way around a loop needs as many steps of delay as it passes layers; a synapse holds only so many."""
+        ways = [(source, name, lag) for name in self.neurons for source, lag in self.reaching(name)[0]]
+        around = phases.loop(self.neurons, ways)
+        if around:
+            what = f"its Delays give less than the {len(around)} steps that its {len(around)} layers take"
+            return [_cycle(set(around), what)]
+        phase = phases.least(self.neurons, ways)
+        delays = [(source, name, phase[name] - phase.get(source, 0) + lag) for source, name, lag in ways]
+        return [_far(source, name, delay) for source, name, delay in delays if delay > LONGEST_DELAY + 1]
 
     def _forward(self) -> Any:
         """Neurons, joined where one reaches another within a model step."""
@@ -208,6 +201,16 @@ class _Paths:
             refractory=refractory(node),
             **flat,
         )
+
+
+def _far(source: str, target: str, delay: int) -> Finding:
+    return Finding(
+        "delay-range",
+        f"way {source!r} -> {target!r}",
+        f"it takes {delay} chip steps",
+        f"a synapse delays by up to {LONGEST_DELAY + 1}",
+        "Use a larger dt, shorter delays, or fewer layers between the two.",
+    )
 
 
 FOLDED = frozenset({"Delay", *LINEAR})

@@ -12,6 +12,7 @@ from spikeport.pipeline import horizon
 from spikeport.pipeline.calibrate import Calibration, InputCoding
 from spikeport.pipeline.matrices import is_sparse, scaled_rows
 from spikeport.pipeline.network import Network, NetworkLayer
+from spikeport.pipeline.phases import least
 from spikeport.pipeline.scales import Rows, choose, digits, fitting, fold, rounded
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import refuse
@@ -50,12 +51,9 @@ class Quantized:
 
 
 def phases(network: Network) -> dict[str, int]:
-    """Chip steps by which each input and layer lags the model: one more than its latest source within a step."""
-    found = {part.name: 0 for part in network.inputs}
-    for layer in network.layers:
-        sources = [found[p.source] for p in network.into(layer.name) if p.lag == 0]
-        found[layer.name] = 1 + max(sources, default=0)
-    return found
+    """Chip steps by which each input and layer lags the model."""
+    ways = [(p.source, p.target, p.lag) for p in network.projections]
+    return {part.name: 0 for part in network.inputs} | least([layer.name for layer in network.layers], ways)
 
 
 def quantize(network: Network, calibration: Calibration, steps: int = 0) -> Quantized:

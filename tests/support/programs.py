@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spikeport.sim import arith
@@ -126,3 +128,16 @@ def merged(cases: list[tuple[Program, dict]]) -> tuple[Program, dict]:
         for field in ("inputs", "always_on", "layers", "synapses", "outputs")
     }
     return Program(**parts), {name: values for _, stimulus in cases for name, values in stimulus.items()}
+
+
+def renamed(program, prefix):
+    """The same Program with names of its own for its always-on axons."""
+
+    def name(text):
+        return text if text.startswith(prefix) else prefix + text
+
+    return replace(
+        program,
+        always_on=tuple(replace(axon, name=name(axon.name)) for axon in program.always_on),
+        synapses=tuple(replace(s, name=name(s.name), source=name(s.source)) for s in program.synapses),
+    )
