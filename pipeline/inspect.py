@@ -109,37 +109,63 @@ def _ends(name: str, port: str, edges: list[tuple[str, str]]) -> Iterator[Findin
             )
 
 
-def arrays(node: Any) -> dict[str, Any]:
-    """The node's numeric fields by name."""
+def arrays(node: Any) -> dict[str, NDArray[Any]]:
+    """The node's numeric fields by name; a convolution may be without a bias."""
     fields = PARAMETERS.get(kind(node)) or FIELDS.get(kind(node), ())
     given = {field: getattr(node, field) for field in fields}
-    return {field: np.asarray(value) for field, value in given.items() if value is not None}
+    bare = kind(node).startswith("Conv") and given["bias"] is None
+    return {field: np.asarray(value) for field, value in given.items() if not (bare and field == "bias")}
 
 
 def _values(name: str, node: Any) -> Iterator[Finding]:
+    where = f"node {name!r}"
+    if name.startswith("*"):
+        why = "names with * are those of the axons that give the biases"
+        yield Finding("nir-values", where, "its name begins with *", why, "Rename the node.")
+    if not isinstance(getattr(node, "metadata", {}), dict):
+        what = f"its metadata is {type(node.metadata).__name__}"
+        yield Finding("nir-values", where, what, "metadata goes by key", "Export the graph again.")
+    if kind(node) in PORTS:
+        yield from _port(where, node)
     for field, values in arrays(node).items():
-        numeric = values.dtype.kind in "fiu"
-        if not numeric or not np.isfinite(values).all():
-            bad = (
-                f"{np.count_nonzero(~np.isfinite(values))} of {values.size} values are NaN or infinite"
-                if numeric
-                else (f"it holds {values.dtype}, not numbers")
-            )
-            yield Finding(
-                "nir-values",
-                f"node {name!r}",
-                f"{field}: {bad}",
-                "no integer stands for that",
-                "Find where training diverged and export again.",
-            )
+        bad = _bad(values)
+        if bad:
+            why, how = "no integer stands for that", "Find where training diverged and export again."
+            yield Finding("nir-values", where, f"{field}: {bad}", why, how)
         elif field.startswith("tau") and (values <= 0).any():
-            yield Finding(
-                "nir-values",
-                f"node {name!r}",
-                f"{field} is {values.min()}, a time constant is positive",
-                "the neuron would grow without end",
-                "Correct the time constant.",
-            )
+            what = f"{field} is {values.min()}, a time constant is positive"
+            yield Finding("nir-values", where, what, "the neuron would grow without end", "Correct the time constant.")
+        elif field == "threshold" and (values < 0).any():
+            what, why = f"{field} is {values.min()}", "the neuron would spike without input; the chip's starts at 0"
+            yield Finding("nir-values", where, what, why, "Shift it to 0 or more by a bias.")
+
+
+def _bad(values: NDArray[Any]) -> str:
+    """What keeps an array from being parameters; frameworks train in float32, and more would overflow when folded."""
+    if values.dtype.kind not in "fiu":
+        return f"it holds {values.dtype}, not numbers"
+    usable = np.abs(values) <= np.finfo(np.float32).max
+    if not usable.all():
+        return f"{np.count_nonzero(~usable)} of {values.size} values are NaN, infinite or beyond float32"
+    return "" if values.size else "it holds no value"
+
+
+def port_shape(node: Any) -> Any:
+    """What an Input or Output says of its shape."""
+    said, port = (node.output_type, "output") if kind(node) == "Input" else (node.input_type, "input")
+    return said.get(port) if isinstance(said, dict) else said
+
+
+def _port(where: str, node: Any) -> Iterator[Finding]:
+    shape = np.atleast_1d(np.asarray(port_shape(node)))
+    whole = shape.dtype.kind in "iu" or (shape.dtype.kind == "f" and bool((shape == np.rint(shape)).all()))
+    if shape.size == 0 or shape.ndim > 1 or not whole or (shape < 1).any() or shape.astype(float).prod() > MOST_VALUES:
+        what, why = f"its shape is {port_shape(node)!r}", "data of this shape enters or leaves here"
+        yield Finding("nir-shape", where, what, why, "Give it positive whole numbers, e.g. (2, 34, 34).")
+
+
+MOST_VALUES = 2**31
+"""Of one step of an input or output."""
 
 
 def _shapes(name: str, node: Any) -> Iterator[Finding]:

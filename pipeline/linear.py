@@ -38,10 +38,10 @@ def scale(node: Any, shape: Shape) -> Mapped:
 
 def flatten(node: Any, shape: Shape) -> Mapped:
     """Dimensions start_dim..end_dim become one; NIR counts them without the batch."""
-    count = len(shape)
-    first, last = (int(d) % count if count else 0 for d in (node.start_dim, node.end_dim))
-    if first > last:
-        raise ValueError(f"start_dim {int(node.start_dim)} is behind end_dim {int(node.end_dim)} in shape {shape}")
+    ((start,), (end,)), count = (_pair(d, 1) for d in (node.start_dim, node.end_dim)), len(shape)
+    if not (-count <= start < count and -count <= end < count) or start % count > end % count:
+        raise ValueError(f"start_dim {start}, end_dim {end} name no dimensions of shape {shape}")
+    first, last = start % count, end % count
     size = int(np.prod(shape))
     merged = int(np.prod(shape[first : last + 1]))
     return (*shape[:first], merged, *shape[last + 1 :]), sparse.eye_array(size).tocsr(), np.zeros(size)
@@ -83,13 +83,14 @@ def _pool(node: Any, shape: Shape, weight: float) -> Mapped:
         raise ValueError(f"its input has shape {shape}, wanted (C, H, W)")
     kernel, stride = _pair(node.kernel_size, 2), _pair(node.stride, 2)
     pad = [(p, p) for p in _pair(node.padding, 2)]
-    return _unroll(np.full((shape[0], 1, *kernel), weight), shape, stride, pad, (1, 1), shape[0])
+    return _unroll(np.broadcast_to(weight, (shape[0], 1, *kernel)), shape, stride, pad, (1, 1), shape[0])
 
 
 def _pair(value: Any, count: int) -> tuple[int, ...]:
     """One number, or one per dimension, as integers."""
     values = np.atleast_1d(np.asarray(value))
-    if values.size not in (1, count) or (values != np.rint(values)).any():
+    whole = values.dtype.kind in "fiu" and bool((np.abs(values) < 2**31).all() and (values == np.rint(values)).all())
+    if values.size not in (1, count) or not whole:
         raise ValueError(f"{value!r} is not one integer, or {count}")
     return tuple(int(v) for v in np.broadcast_to(values.ravel(), (count,)))
 
@@ -110,7 +111,7 @@ def _padding(value: Any, kernel: Shape, dilation: Shape, stride: Shape) -> list[
 def _convolve(
     weight: Any, shape: Shape, stride: Shape, pad: list[tuple[int, int]], dilation: Shape, node: Any
 ) -> Mapped:
-    groups = int(node.groups)
+    (groups,) = _pair(node.groups, 1)
     if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != shape[0]:
         raise ValueError(f"weight {weight.shape} with {groups} groups does not take {shape[0]} channels")
     out_shape, matrix, bias = _unroll(weight, shape, stride, pad, dilation, groups)
@@ -118,6 +119,10 @@ def _convolve(
     if given is not None:
         bias = np.repeat(np.asarray(given, np.float64), int(np.prod(out_shape[1:])))
     return out_shape, matrix, bias
+
+
+MOST_PRODUCTS = 2**28
+"""Of one convolution or pool in one step: about 10 GB as a matrix while it is made."""
 
 
 def _unroll(
@@ -130,6 +135,8 @@ def _unroll(
         if s < 1 or d < 1 or before < 0 or after < 0 or n + before + after < d * (k - 1) + 1:
             raise ValueError(f"a kernel of {k} (stride {s}, padding {before}, dilation {d}) does not fit {n} elements")
         sizes.append((n + before + after - d * (k - 1) - 1) // s + 1)
+    if out * float(np.prod(sizes, dtype=float)) * weight[0].size > MOST_PRODUCTS:
+        raise ValueError(f"{out} x {sizes} outputs of {weight[0].size} products each are more than {MOST_PRODUCTS}")
     o, y, x, i, ky, kx = np.meshgrid(
         *(np.arange(n) for n in (out, *sizes, per_group, *kernel)), indexing="ij", sparse=True
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.pipeline.inspect import PORTS, port_shape
 from spikeport.pipeline.linear import LINEAR, Shape
 from spikeport.pipeline.neurons import NEURONS, PARAMETERS
 from spikeport.sim.errors import Finding
@@ -95,7 +96,6 @@ def _own(node: Any) -> Shape | None:
         return tuple(np.shape(getattr(node, PARAMETERS[name][0])))
     if name == "Delay":
         return tuple(np.shape(node.delay))
-    if name in ("Input", "Output"):
-        declared = node.output_type["output"] if name == "Input" else node.input_type["input"]
-        return tuple(int(n) for n in np.atleast_1d(declared))
+    if name in PORTS:
+        return tuple(int(n) for n in np.atleast_1d(port_shape(node)))
     return None

@@ -13,6 +13,7 @@ from spikeport.sim.errors import Finding
 
 Edge = tuple[str, str]
 ENTRY, EXIT = "Input", "Output"
+MOST_DEPTH = 32
 
 
 def opened(graph: Any) -> tuple[dict[str, Any], list[Edge], list[Finding]]:
@@ -40,14 +41,17 @@ class _Flat:
     def wrong(self, where: str, what: str, why: str, how: str = "Export the graph again, or flatten it.") -> None:
         self.found.append(Finding("nir-edge", where, what, why, how))
 
-    def add(self, graph: Any, prefix: str) -> None:
+    def add(self, graph: Any, prefix: str, depth: int = 0) -> None:
         """A graph's nodes under a prefix, and its edges, which end at nodes or at ports of its subgraphs."""
         inner = {name: node for name, node in graph.nodes.items() if _kind(node) == "NIRGraph"}
         for name, node in graph.nodes.items():
             if prefix + name in self.nodes or any(name.startswith(f"{other}.") for other in inner):
                 self.wrong(f"node {prefix + name!r}", "a node of a subgraph is called the same", "edges go by name")
+            elif name in inner and depth == MOST_DEPTH:
+                why = "it holds itself, or is none that a person or a framework made"
+                self.wrong(f"subgraph {name!r}", f"it is nested {depth + 1} deep", why)
             elif name in inner:
-                self.add(node, f"{prefix}{name}.")
+                self.add(node, f"{prefix}{name}.", depth + 1)
             else:
                 self.nodes[prefix + name] = node
                 if prefix and _kind(node) in (ENTRY, EXIT):
