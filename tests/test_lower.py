@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphs
+import nir
 import numpy as np
 import pytest
 
@@ -10,8 +11,9 @@ from spikeport.pipeline import network
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.quantize import phases, quantize
-from spikeport.sim import fast
+from spikeport.sim import fast, reference
 from spikeport.sim.errors import SpikeportError
+from spikeport.sim.trace import compare
 
 
 def lowered(graph):
@@ -236,6 +238,84 @@ def test_what_passes_the_check_can_be_ported():
         fast.run(quantized.program, encode(net, quantized.inputs, x))
     assert passed > 80
     assert refused > 80
+
+
+def test_a_delay_may_lead_from_a_deep_layer_to_one_that_has_no_other_source():
+    """No loop: n5 is three layers deep, and `late` gets its spikes one model step later only; it lags as well."""
+    graph = graphs.chain(
+        *(node for seed in range(3) for node in (graphs.linear(4, 3 if seed == 0 else 4, seed, 2.0), graphs.lif())),
+        extra=[("n5", "wait"), ("wait", "late"), ("late", "end")],
+        more={
+            "wait": nir.Delay(np.full(4, graphs.DT)),
+            "late": graphs.lif(r=20.0),
+            "end": nir.Output({"output": np.array([4])}),
+        },
+    )
+    assert findings(graph, graphs.DT) == []
+    net = lowered(graph)
+    assert phases(net) == {"input": 0, "n1": 1, "n3": 2, "n5": 3, "late": 3}
+    x = {"input": graphs.spikes(3, 12)}
+    quantized = quantize(net, calibrate(net, x))
+    integers = encode(net, quantized.inputs, x)
+    want, got = network.run(net, x), fast.run(quantized.program, integers)
+    assert want["late"].spikes[:, 1:].any()
+    assert compare(reference.run(quantized.program, integers), got).mismatches == 0
+    assert np.array_equal(got["late"].spikes[:, 1:], got["n5"].spikes[:, :-1])  # each spike alone reaches the threshold
+
+
+def test_a_way_longer_than_a_synapse_delays_is_refused():
+    """62 steps of Delay fit; past a layer that is one deeper, they do not."""
+    wait = nir.Delay(np.full(4, 62 * graphs.DT))
+    graph = graphs.chain(
+        graphs.linear(4, 3), graphs.lif(), graphs.linear(4, 4), graphs.lif(), extra=[("n0", "wait"), ("wait", "n3")]
+    )
+    graph.nodes["wait"] = wait
+    (found,) = findings(graph, graphs.DT)
+    assert (found.code, found.where) == ("delay-range", "way 'input' -> 'n3'")
+
+
+SPOILED = {
+    "no bias": ("n0", "bias", None, "nir-values"),
+    "no weight": ("n0", "weight", np.zeros((0, 3)), "nir-values"),
+    "beyond float32": ("n0", "weight", np.full((4, 3), 1e300), "nir-values"),
+    "metadata": ("n0", "metadata", 3, "nir-values"),
+    "an Input of no shape": ("input", "output_type", {"output": np.array([])}, "nir-shape"),
+    "an Input of half an axon": ("input", "output_type", {"output": np.array([2.5])}, "nir-shape"),
+    "an Output of text": ("output", "input_type", {"input": "x"}, "nir-shape"),
+    "a threshold below rest": ("n2", "threshold", np.full(4, -0.5), "nir-values"),
+    "a dimension that is not there": ("n3", "start_dim", 7, "nir-shape"),
+    "dimensions of text": ("n3", "end_dim", "all", "nir-shape"),
+    "a kernel of ages": ("n3", "start_dim", 2.0**40, "nir-shape"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_spoiled_fields_are_findings_at_their_node(case):
+    graph = graphs.chain(
+        graphs.affine(4, 3),
+        graphs.lif(),
+        nir.Threshold(np.full(4, 0.5)),
+        nir.Flatten({"input": np.array([4])}, 0, -1),
+        graphs.lif(),
+    )
+    assert findings(graph, graphs.DT) == []
+    name, field, value, code = SPOILED[case]
+    setattr(graph.nodes[name], field, value)
+    found = findings(graph, graphs.DT)
+    assert (code, f"node {name!r}") in {(f.code, f.where) for f in found}, found
+
+
+def test_a_name_with_a_star_is_kept_for_the_axons_of_biases():
+    graph = graphs.chain(graphs.affine(4, 3), graphs.lif(), graphs.lif())
+    graph.nodes["*on0"] = graph.nodes.pop("n1")
+    graph.edges = [tuple("*on0" if end == "n1" else end for end in edge) for edge in graph.edges]
+    assert [(f.code, f.where) for f in findings(graph, graphs.DT)] == [("nir-values", "node '*on0'")]
+
+
+def test_a_convolution_too_large_for_any_memory_is_refused_before_it_is_made():
+    node = nir.SumPool2d(np.array([1, 1]), np.array([1, 1]), np.array([10**6, 10**6]))
+    graph = graphs.chain(node, graphs.lif(), inputs=(1, 4, 4))
+    assert [(f.code, f.where) for f in findings(graph, graphs.DT)] == [("nir-shape", "node 'n0'")]
 
 
 def test_a_fine_bias_needs_its_second_digit():
