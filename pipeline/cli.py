@@ -114,16 +114,15 @@ def check(
     model: Annotated[Path, typer.Argument(help=".nir, or a checkpoint with --model.")],
     factory: Factory = None,
     dt: Step = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Also run on this, and say what looks wrong.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Can it be ported? Every finding, never a traceback; a .nir needs neither torch nor Lava."""
-    from spikeport.pipeline.run import check as run_check
+    """Can it be ported, and does it look right? Every finding and warning; a .nir needs neither torch nor Lava."""
+    from spikeport.pipeline.examine import examine
 
-    found = run_check(model, factory=factory, dt=dt)
-    show.findings(found, as_json, show.out)
-    if not as_json:
-        show.verdict("FAILED" if found else "PASSED", f"{len(found)} finding{'s' * (len(found) != 1)} in {model}")
-    raise typer.Exit(1 if found else 0)
+    found = examine(model, factory, dt, data)
+    show.examined(found, as_json, str(model))
+    raise typer.Exit(1 if found.findings else 0)
 
 
 @app.command("bin")

@@ -12,12 +12,13 @@ from spikeport.pipeline import bundle, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
-from spikeport.pipeline.lower import findings, lower
+from spikeport.pipeline.examine import examine
+from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.result import Result, cost, decide
-from spikeport.sim.errors import Finding, SpikeportError, refuse
+from spikeport.sim.errors import Finding, refuse
 from spikeport.sim.trace import Trace
 
 Watch = Callable[[str], Callable[[int, int], None]]
@@ -27,10 +28,6 @@ ENGINES = ("fast", "reference", "lava")
 PARITY_SAMPLES = 20
 """Samples that the slow engines run; `fast` runs all."""
 MAX_LOSS = 0.02
-
-
-NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed", "file-missing"})
-"""What keeps `check` from looking at the model at all: errors of the call, not findings about the model."""
 
 
 def _quiet(stage: str) -> Callable[[int, int], None]:
@@ -184,20 +181,16 @@ def _described(data: datasets.Dataset) -> dict[str, Any]:
     return {"name": Path(data.name).name, "samples": len(data), "binning": data.binning}
 
 
-def check(model: Any, *, factory: str | None = None, dt: float | None = None) -> list[Finding]:
+def check(model: Any, *, factory: str | None = None, dt: float | None = None, data: Any = None) -> list[Finding]:
     """Every finding that would keep the model from being ported; empty if it can be. Needs no Lava, for a NIR graph no
-    torch.
-
-    Without a time step in the file or from `dt`, what depends on it is left for `port` to judge.
+    torch. See `examine.examine`.
     """
-    try:
-        opened = open_model(model, factory)
-    except SpikeportError as error:
-        if error.code in NOT_THE_MODEL:
-            raise
-        return list(error.findings)
-    step = time_step(opened, None, dt)
-    return [finding for finding in findings(opened.graph, step) if step is not None or finding.code != "dt-missing"]
+    return examine(model, factory, dt, data).findings
+
+
+def lint(model: Any, *, factory: str | None = None, dt: float | None = None, data: Any = None) -> list[Finding]:
+    """Every warning: what can be ported and still looks wrong, in the graph and, with data, in how it runs."""
+    return examine(model, factory, dt, data).warnings
 
 
 def export(model: Any, path: Path | str, *, factory: str | None = None, data: Any = None) -> list[str]:

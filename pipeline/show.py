@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from spikeport.pipeline.examine import Examined
 from spikeport.pipeline.result import Result
 from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text
 from spikeport.sim.errors import Finding
@@ -47,6 +48,24 @@ def findings(found: Sequence[Finding], in_json: bool, to: Console = err) -> None
         to.print(finding.where, style="cyan", markup=False)
         for label, said in (("what", finding.what), ("why", finding.why), ("fix", finding.how)):
             to.print(f"  {label:4}  {said}", markup=False)
+
+
+def examined(found: Examined, in_json: bool, name: str) -> None:
+    """Findings, then warnings apart, and a verdict that the warnings do not change."""
+    if in_json:
+        as_json({part: [f.as_dict() for f in getattr(found, part)] for part in ("findings", "warnings")})
+        return
+    findings(found.findings, False, out)
+    if found.warnings:
+        out.print("[bold yellow]warnings[/], which keep it from nothing:")
+        findings(found.warnings, False, out)
+    said = f"{_count(len(found.findings), 'finding')} in {name}"
+    said += f", {_count(len(found.warnings), 'warning')}" if found.warnings else ""
+    verdict("FAILED" if found.findings else "PASSED", said)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def as_json(data: Any) -> None:

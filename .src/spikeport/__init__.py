@@ -1,8 +1,8 @@
 """Port a trained spiking network to neuromorphic integers, and prove what survived.
 
 `port` takes a model and data to a verdict, `export` writes the model's NIR graph, `check` says what would keep it from
-being ported, `load` reads a Program. They are imported when first used: `import spikeport` loads neither torch nor
-Lava.
+being ported, `lint` what looks wrong in it, `load` reads a Program. They are imported when first used: `import
+spikeport` loads neither torch nor Lava.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.run import check, export, port
+    from spikeport.pipeline.run import check, export, lint, port
     from spikeport.sim.errors import SpikeportError
     from spikeport.sim.store import load_program as load
 
 __version__ = "0.1.0"
-__all__ = ["SpikeportError", "check", "export", "load", "port"]
+__all__ = ["SpikeportError", "check", "export", "lint", "load", "port"]
 
 _HOMES = {
     "port": ("spikeport.pipeline.run", "port"),
     "export": ("spikeport.pipeline.run", "export"),
     "check": ("spikeport.pipeline.run", "check"),
+    "lint": ("spikeport.pipeline.run", "lint"),
     "load": ("spikeport.sim.store", "load_program"),
     "SpikeportError": ("spikeport.sim.errors", "SpikeportError"),
 }

@@ -1,0 +1,61 @@
+"""What `check` and `lint` say of a model: findings that keep it from being ported, and warnings that do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spikeport.export import nir_file
+from spikeport.pipeline import datasets, inspect, lint, lint_data
+from spikeport.pipeline.lower import findings, lower
+from spikeport.pipeline.models import Model, open_model, time_step
+from spikeport.pipeline.subgraphs import opened as flattened
+from spikeport.sim.errors import Finding, SpikeportError
+
+NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed", "file-missing"})
+"""What keeps `check` from looking at the model at all: errors of the call, not findings about the model."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`findings` keep the model from being ported; `warnings` (codes `lint-...`) keep it from nothing."""
+
+    findings: list[Finding]
+    warnings: list[Finding]
+
+
+def examine(model: Any, factory: str | None = None, dt: float | None = None, data: Any = None) -> Examined:
+    """Everything that can be said of a model, and of how it runs on the data where there is some.
+
+    Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
+    a call that says nothing about the model: no file, data that does not fit.
+    """
+    given = datasets.load(data) if data is not None else None
+    try:
+        opened = open_model(model, factory, None if given is None else given.shape)
+    except SpikeportError as error:
+        if error.code in NOT_THE_MODEL:
+            raise
+        return Examined(list(error.findings), [])
+    step = time_step(opened, given, dt)
+    found = findings(opened.graph, step)
+    warned = _graph_warnings(opened, step, found)
+    if step is None and given is None:
+        found = [finding for finding in found if finding.code != "dt-missing"]
+    if given is None or found:
+        return Examined(found, warned)
+    network = lower(opened.graph, step)
+    stimulus = datasets.stimulus(given, {part.name: part.shape for part in network.inputs})
+    try:
+        return Examined([], warned + lint_data.warnings(network, stimulus))
+    except SpikeportError as error:
+        return Examined(list(error.findings), warned)
+
+
+def _graph_warnings(model: Model, dt: float | None, found: list[Finding]) -> list[Finding]:
+    """The rules on neurons, for those whose values can be read."""
+    nodes, _, _ = flattened(model.graph)
+    bad = {finding.where for finding in found if finding.code not in inspect.ABOUT_NEURONS}
+    sound = {name: node for name, node in nodes.items() if f"node {name!r}" not in bad}
+    source, writer = (nir_file.metadata(model.graph, key) for key in ("source", "writer"))
+    return lint.warnings(sound, dt, source, writer == "spikeport")
