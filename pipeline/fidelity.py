@@ -107,7 +107,9 @@ def judge(
     `decode.read` gives them, one where there are labels.
     """
     want = np.array([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in outputs.items()])
-    got = np.array([decoding.answers(way, trace[o].spikes, _voltage(quantized, trace, o)) for o, way in outputs.items()])
+    got = np.array(
+        [decoding.answers(way, trace[o].spikes, _voltage(quantized, trace, o)) for o, way in outputs.items()]
+    )
     layers = tuple(
         _layer(name, activity[name].spikes, activity[name].v, layer, network, quantized)
         for name, layer in trace.layers.items()
