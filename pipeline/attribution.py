@@ -81,7 +81,7 @@ class Attribution:
 
 
 def affordable(network: Network, samples: int, steps: int) -> int:
-    """How many samples may run through all combinations; 0 where not even one."""
+    """How many samples may run through all combinations; 0 where one would take too long."""
     size = sum(p.weight.nnz if hasattr(p.weight, "nnz") else p.weight.size for p in network.projections)
     runs = 2 * len(KINDS) + 1
     return int(min(samples, MOST_SAMPLES, MOST_OPERATIONS // max(1, size * steps * runs)))
@@ -91,10 +91,15 @@ class _Runs:
     """The same samples under any set of roundings, measured against the float model."""
 
     def __init__(
-        self, network: Network, quantized: Quantized, stimulus: Mapping[str, Any], labels: Any, way: str
+        self,
+        network: Network,
+        quantized: Quantized,
+        stimulus: Mapping[str, Any],
+        labels: Any,
+        outputs: Mapping[str, str],
     ) -> None:
         self.network, self.quantized, self.stimulus = network, quantized, stimulus
-        self.labels, self.way = labels, way
+        self.labels, self.outputs = labels, outputs
         self.want = self.run(())
 
     def run(self, kinds: Collection[str]) -> Activity:
@@ -102,16 +107,21 @@ class _Runs:
 
     def measured(self, activity: Activity) -> Measured:
         wanted, got = self._answers(self.want), self._answers(activity)
-        right = None if self.labels is None else float((got == self.labels).mean())
+        right = None if self.labels is None else float((got[0] == self.labels).mean())
         names = [layer.name for layer in self.network.layers if layer.spikes]
         matched = [f1(self.want[n].spikes, activity[n].spikes, 0) for n in names]
         known = [value for value in matched if value is not None]
-        return Measured(right, float((wanted == got).mean()), float(np.mean(known)) if known else None)
+        return Measured(right, float((wanted == got).all(0).mean()), float(np.mean(known)) if known else None)
 
     def _answers(self, activity: Activity) -> NDArray[np.int64]:
-        output = self.network.outputs[0]
-        layer = activity[output]
-        return decoding.answers(self.way, layer.spikes, self.quantized.scales[output].comparable(layer.v))
+        """[output, sample]."""
+        scales = self.quantized.scales
+        return np.array(
+            [
+                decoding.answers(way, activity[output].spikes, scales[output].comparable(activity[output].v))
+                for output, way in self.outputs.items()
+            ]
+        )
 
 
 def attribute(
@@ -119,11 +129,13 @@ def attribute(
     quantized: Quantized,
     stimulus: Mapping[str, NDArray[Any]],
     labels: NDArray[Any] | None,
-    way: str,
+    outputs: Mapping[str, str],
     progress: Progress = lambda done, all_: None,
 ) -> Attribution:
-    """Run every combination on the stimulus (name -> [sample, step, *shape], as for the Network); `way` decodes."""
-    runs = _Runs(network, quantized, stimulus, labels, way)
+    """Run every combination on the stimulus (name -> [sample, step, *shape], as for the Network); `outputs` as
+    `decode.read` gives them, one where there are labels.
+    """
+    runs = _Runs(network, quantized, stimulus, labels, outputs)
     bars, last = [], runs.want
     for number, kind in enumerate(KINDS):
         alone = runs.measured(runs.run({kind}))

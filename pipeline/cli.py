@@ -217,6 +217,17 @@ def verify(
 
 
 @app.command()
+def explain(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")],
+    as_json: Json = False,
+) -> None:
+    """Which rounding costs what?"""
+    from spikeport.pipeline.explain import explain as run_explain
+
+    show.explained(run_explain(bundle), as_json)
+
+
+@app.command()
 def doctor(
     setup_lava: Annotated[
         bool, typer.Option("--setup-lava", help="Build an environment with lava-nc on Python 3.10.")

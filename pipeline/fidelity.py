@@ -28,7 +28,8 @@ class LayerFidelity:
 
     `spike_f1` at a tolerance of 0 and 2 steps; `rate_error` the relative difference of all spikes; `cumulative_error`
     the mean |v - v_float| in units of the threshold (read-outs: of the largest |v_float|); `headroom_bits` how far |u|
-    and |v| stayed below 2**23; `saturations` how often v stood at its limit.
+    and |v| stayed below 2**23; `saturations` how often v stood at its limit; `isolated_error` as `cumulative_error`,
+    but fed with the float model's spikes (see `attribution`); `lowest_threshold` the smallest threshold mantissa.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerFidelity:
     headroom_bits: float | None
     saturations: int | None
     overflow: str
+    lowest_threshold: int | None
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ def _layer(
         headroom,
         saturations,
         scale.overflow,
+        int(quantized.program.by_name[name].threshold.min()) if own.spikes else None,
     )
 
 

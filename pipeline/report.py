@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from spikeport.pipeline.rows import LAYER_HEADINGS, headline, layer_rows
+from spikeport.pipeline.advice import advice
+from spikeport.pipeline.rows import LAYER_HEADINGS, WATERFALL_HEADINGS, headline, layer_rows, waterfall_rows
 
 
 def page(data: dict[str, Any]) -> str:
@@ -26,5 +27,11 @@ def _render(template: str, data: dict[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     return environment.get_template(template).render(
-        report=data, headline=headline(data), headings=LAYER_HEADINGS, layers=layer_rows(data)
+        report=data,
+        headline=headline(data),
+        headings=LAYER_HEADINGS,
+        layers=layer_rows(data),
+        waterfall_headings=WATERFALL_HEADINGS,
+        waterfall=waterfall_rows(data),
+        advice=advice(data),
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.hw_targets.lava_rules import own_processes
+from spikeport.pipeline.attribution import Attribution
 from spikeport.pipeline.equivalence import SourceEquivalence
 from spikeport.pipeline.fidelity import Fidelity
 from spikeport.pipeline.models import Model
@@ -105,6 +106,7 @@ class Result:
     source: SourceEquivalence | None
     parity: Parity
     fidelity: Fidelity
+    attribution: Attribution | None
     trace: Trace
     verdict: Verdict
     cost: dict[str, Any]
@@ -134,6 +136,7 @@ class Result:
                 "source": None if self.source is None else self.source.as_dict(),
                 "parity": self.parity.as_dict(),
                 "fidelity": self.fidelity.as_dict(),
+                "attribution": self.attribution.as_dict() if self.attribution else None,
                 "cost": self.cost,
                 "verdict": self.verdict.word,
                 "verdict_why": self.verdict.why,

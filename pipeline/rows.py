@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v error", "headroom", "overflow")
+LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v error", "alone", "headroom", "overflow")
+WATERFALL_HEADINGS = ("rounding", "F1 with it alone", "F1 so far", "accuracy with it alone", "accuracy so far")
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -27,6 +28,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("source equivalence", _source(data["source"])),
         ("parity", _parity(data["parity"])),
         ("first divergence", _divergence(data["fidelity"])),
+        ("caused by", _cause(data["attribution"])),
         ("largest loss", _weakest(data["fidelity"])),
     ]
 
@@ -94,6 +96,32 @@ def _divergence(fidelity: dict[str, Any]) -> str:
     )
 
 
+def _cause(attribution: dict[str, Any] | None) -> str:
+    """Of the first divergence among the samples that were looked into."""
+    if attribution is None:
+        return "not measured: the network is too large for it"
+    cause = attribution["cause"]
+    if cause is None:
+        return f"nothing diverges in {attribution['samples']} samples"
+    which = " or ".join(cause["kinds"]) or "several roundings, any one of which could be left out"
+    return f"{which} ({attribution['samples']} samples looked into)"
+
+
+def waterfall_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row of cells per rounding, as `WATERFALL_HEADINGS`; what was not measured has none."""
+    attribution = data["attribution"]
+    if attribution is None:
+        return []
+    return [
+        (bar["kind"], *(number(m["spike_f1"]) for m in pair(bar)), *(percent(m["accuracy"]) for m in pair(bar)))
+        for bar in attribution["bars"]
+    ]
+
+
+def pair(bar: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return bar["alone"], bar["so_far"]
+
+
 def _weakest(fidelity: dict[str, Any]) -> str:
     spiking = [layer for layer in fidelity["layers"] if layer["spike_f1"]["2"] is not None]
     if not spiking:
@@ -122,6 +150,7 @@ def layer_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
             number(layer["spike_f1"]["2"]),
             percent(layer["rate_error"]),
             number(layer["cumulative_error"]),
+            number(layer["isolated_error"]),
             "–" if layer["headroom_bits"] is None else f"{layer['headroom_bits']:.1f} bits",
             _overflow(layer),
         )

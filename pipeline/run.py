@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.pipeline import bundle, datasets, fidelity, parity
+from spikeport.pipeline import attribution, bundle, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
@@ -74,7 +74,7 @@ def port(
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
-    runs = (found.parity, found.fidelity, found.trace, verdict, found.cost)
+    runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)
     result = Result(opened, network, quantized, source, *runs, about)
     if out is not None:
         bundle.write(result, Path(out), command)
@@ -124,6 +124,7 @@ class _Judged:
     trace: Trace
     parity: parity.Parity
     fidelity: fidelity.Fidelity
+    attribution: attribution.Attribution | None
     cost: dict[str, Any]
 
 
@@ -142,8 +143,30 @@ def _judged(
     n = widest.samples
     activity = float_model.run(network, {name: x[:n] for name, x in inputs.items()}, progress=watch("float"))
     far = fidelity.judge(network, activity, quantized, widest, None if labels is None else labels[:n], outputs)
+    why = _attributed(network, inputs, quantized, labels, outputs, watch)
+    if why is not None:
+        layers = tuple(replace(layer, isolated_error=why.isolated[layer.name]) for layer in far.layers)
+        far = replace(far, layers=layers)
     spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
-    return _Judged(widest, parity.judge(traces), far, spent)
+    return _Judged(widest, parity.judge(traces), far, why, spent)
+
+
+def _attributed(
+    network: Network,
+    inputs: dict[str, Any],
+    quantized: Quantized,
+    labels: Any,
+    outputs: Mapping[str, str],
+    watch: Watch,
+) -> attribution.Attribution | None:
+    """Which rounding costs what, on as many samples as that takes a few seconds for; None where one is too much."""
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    n = attribution.affordable(network, samples, steps)
+    if n == 0:
+        return None
+    some = {name: x[:n] for name, x in inputs.items()}
+    labels = None if labels is None else labels[:n]
+    return attribution.attribute(network, quantized, some, labels, outputs, watch("explain"))
 
 
 def _outputs(network: Network, output: str | None, decode: str | None, data: datasets.Dataset) -> dict[str, str]:

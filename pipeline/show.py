@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from spikeport.pipeline.examine import Examined
+from spikeport.pipeline.explain import Explained
 from spikeport.pipeline.result import Result
-from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text
+from spikeport.pipeline.rows import LAYER_HEADINGS, WATERFALL_HEADINGS, layer_rows, text, waterfall_rows
 from spikeport.sim.errors import Finding
 
 PIPED_WIDTH = 160
@@ -85,6 +86,19 @@ def result(found: Result, in_json: bool, where: str | None) -> None:
     if where:
         out.print(f"bundle in {where}", markup=False)
     verdict(data["verdict"], data["verdict_why"])
+
+
+def explained(found: Explained, in_json: bool) -> None:
+    """The waterfall, the first divergence and its cause, and what is most worth doing."""
+    if in_json:
+        as_json({"attribution": found.report["attribution"], "advice": found.advice})
+        return
+    out.print(table(WATERFALL_HEADINGS, waterfall_rows(found.report)))
+    for what, said in found.lines:
+        out.print(f"{what:<18}  {said}", markup=False)
+    for number, said in enumerate(found.advice, 1):
+        out.print(f"{number}. {said}", markup=False)
+    verdict(found.report["verdict"], found.report["verdict_why"])
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

@@ -77,7 +77,7 @@ FAULTS = {
 def test_the_planted_fault_is_the_largest_bar_and_the_cause(fault):
     kind, plant = FAULTS[fault]
     net, quantized = model()
-    found = attribution.attribute(net, plant(quantized), CURRENTS, None, "count")
+    found = attribution.attribute(net, plant(quantized), CURRENTS, None, {"n3": "count"})
     assert min(found.bars, key=lambda bar: bar.alone.spike_f1).kind == kind
     assert max(found.isolated, key=found.isolated.get) == "n1"
 
@@ -87,14 +87,16 @@ def test_the_causes_are_mostly_found():
     named = 0
     for kind, plant in FAULTS.values():
         net, quantized = model()
-        named += attribution.attribute(net, plant(quantized), CURRENTS, None, "count").cause.kinds[:1] == (kind,)
+        named += attribution.attribute(net, plant(quantized), CURRENTS, None, {"n3": "count"}).cause.kinds[:1] == (
+            kind,
+        )
     assert named >= 9
 
 
 def test_the_steps_add_up_to_the_whole():
     net, quantized = model()
     labels = np.arange(20) % 4
-    found = attribution.attribute(net, quantized, CURRENTS, labels, "count")
+    found = attribution.attribute(net, quantized, CURRENTS, labels, {"n3": "count"})
     trace = fast.run(quantized.program, encode(net, quantized.inputs, CURRENTS))
     assert found.whole.accuracy == float((trace["n3"].spikes.sum(1).argmax(1) == labels).mean())
     want = network.run(net, CURRENTS)["n3"].spikes

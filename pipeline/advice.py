@@ -1,0 +1,67 @@
+"""The few things most worth doing about what the integers lost, from report.json; the most costly first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.pipeline.rows import number, percent
+
+MOST = 3
+COARSE_THRESHOLD = 32
+"""Below so many units a threshold's rounding is more than a sixty-fourth of it."""
+NOTHING = 0.002
+"""A rounding that costs less spike F1 than this alone is not worth a word."""
+
+REMEDIES = {
+    "inputs": "give the inputs as spikes, or currents in a narrower range that calibration data covers",
+    "weights": "fine-tune the model on the 8-bit grid, or let no neuron mix very large and very small weights",
+    "biases": "rescale the layer, so that its bias is not small beside its weights",
+    "thresholds": "use larger weights and thresholds in the same ratio",
+    "decays": "choose time constants that 12 bits express: whole 4096ths of decay per step",
+    "truncation": "give its neurons more bits: fewer or smaller inputs into a neuron let the scale rise",
+    "saturation": "calibrate on data that drives v as far as the data that is scored",
+}
+
+
+def advice(data: dict[str, Any]) -> list[str]:
+    """At most `MOST` sentences; empty where nothing was lost that a rounding could be blamed for."""
+    found = [*_layers(data["fidelity"]["layers"]), *_inputs(data["inputs"]), *_roundings(data["attribution"])]
+    return [said for _, said in sorted(found, key=lambda f: -f[0])[:MOST]]
+
+
+def _layers(layers: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """(weight, sentence) for what a layer's own numbers show."""
+    found = []
+    for layer in layers:
+        if layer["saturations"]:
+            said = f"v stood at its limit {layer['saturations']} times; {REMEDIES['saturation']}"
+            found.append((2.0, f"layer {layer['name']}: {said}"))
+        lowest = layer["lowest_threshold"]
+        if lowest is not None and lowest < COARSE_THRESHOLD:
+            said = f"a threshold is {lowest} units; double its scale: {REMEDIES['thresholds']}"
+            found.append((1.0, f"layer {layer['name']}: {said}"))
+    return found
+
+
+def _inputs(inputs: dict[str, Any]) -> list[tuple[float, str]]:
+    found = []
+    for name, coding in inputs.items():
+        if coding["saturated"]:
+            said = f"{percent(coding['saturated'])} of its values are beyond the calibrated range"
+            found.append((1.0 + coding["saturated"], f"input {name}: {said}; {REMEDIES['inputs']}"))
+    return found
+
+
+def _roundings(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
+    """The bars, by the spike F1 that each costs alone."""
+    if attribution is None:
+        return []
+    worst = max(attribution["isolated"], key=attribution["isolated"].get)
+    found = []
+    for bar in attribution["bars"]:
+        matched = bar["alone"]["spike_f1"]
+        lost = 0.0 if matched is None else 1 - matched
+        if lost > NOTHING:
+            said = f"{bar['kind']} alone cost {number(lost)} of spike F1, most error of its own in layer {worst}"
+            found.append((lost, f"{said}: {REMEDIES[bar['kind']]}"))
+    return found

@@ -1,0 +1,72 @@
+"""`explain` on real bundles, and what is advised for what was planted."""
+
+from __future__ import annotations
+
+import json
+
+import graphs
+import numpy as np
+import pytest
+
+from spikeport.pipeline.advice import MOST, advice
+from spikeport.pipeline.roundings import KINDS
+from spikeport.pipeline.run import port
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain") / "out"
+    made = graphs.chain(graphs.affine(4, 3), graphs.lif(), graphs.linear(4, 4, 1), graphs.lif())
+    port(made, graphs.spikes(), np.arange(20) % 4, dt=graphs.DT, engines=["fast"], out=folder)
+    return folder
+
+
+def test_it_prints_the_waterfall_and_the_verdict(bundle, command):
+    status, out, err = command("explain", bundle)
+    assert status == 0, err
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(KINDS)]] == list(KINDS)
+    assert any(line.startswith("caused by") for line in lines)
+    assert lines[-1].split(":")[0] in ("PASSED", "FAILED", "INCONCLUSIVE")
+
+
+def test_its_json_is_the_reports(bundle, command):
+    report = json.loads((bundle / "report.json").read_text())
+    said = json.loads(command("explain", bundle, "--json")[1])
+    assert said["attribution"] == report["attribution"]
+    assert said["advice"] == advice(report)
+    last = report["attribution"]["bars"][-1]["so_far"]
+    assert last["accuracy"] == report["fidelity"]["integer"]  # all roundings, on all scored samples
+
+
+def test_the_page_shows_the_same_bars(bundle):
+    page = (bundle / "report.html").read_text()
+    report = json.loads((bundle / "report.json").read_text())
+    for bar in report["attribution"]["bars"]:
+        assert f'<th scope="row">{bar["kind"]}</th><td>{bar["alone"]["spike_f1"]:.4f}</td>' in page
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}', "\x00"])
+def test_what_is_not_a_report_is_refused(content, tmp_path, command):
+    (tmp_path / "report.json").write_text(content)
+    status, _, err = command("explain", tmp_path)
+    assert status == 2
+    assert "file-format" in err
+
+
+def test_the_worst_is_advised_first(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    report["fidelity"]["layers"][1] |= {"saturations": 7, "lowest_threshold": 9}
+    report["inputs"]["input"]["saturated"] = 0.25
+    said = advice(report)
+    assert len(said) == MOST
+    assert said[0].startswith("layer n3: v stood at its limit 7 times")
+    assert said[1].startswith("input input: 25.00 % of its values")
+    assert said[2].startswith("layer n3: a threshold is 9 units; double its scale")
+
+
+def test_nothing_is_advised_where_nothing_was_lost(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    for bar in report["attribution"]["bars"]:
+        bar["alone"]["spike_f1"] = 1.0
+    assert advice(report) == []
