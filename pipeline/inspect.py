@@ -90,14 +90,14 @@ def _edges(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Iterator[Find
                 "NIR gives a double edge no meaning",
                 "Sum with two nodes, or double the weights.",
             )
+    sources, targets = {source for source, _ in edges}, {target for _, target in edges}
     for name in sorted(known):
-        yield from _ends(name, kind(nodes[name]), edges)
+        yield from _ends(name, kind(nodes[name]), fed=name in targets, feeding=name in sources)
 
 
-def _ends(name: str, port: str, edges: list[tuple[str, str]]) -> Iterator[Finding]:
+def _ends(name: str, port: str, fed: bool, feeding: bool) -> Iterator[Finding]:
     """Data enters through an Input only, leaves through an Output only, and passes through everything else."""
-    for end, word, without in ((1, "to", "Input"), (0, "from", "Output")):
-        there = any(edge[end] == name for edge in edges)
+    for there, word, without in ((fed, "to", "Input"), (feeding, "from", "Output")):
         if there == (port == without):
             what = f"an edge leads {word} this {port}" if there else f"no edge leads {word} it"
             yield Finding(
@@ -262,7 +262,8 @@ def _delay(name: str, node: Any, dt: float) -> Iterator[Finding]:
 
 
 def _time_constant(where: str, field: str, tau: Any, dt: float) -> Iterator[Finding]:
-    per_step = dt / tau
+    with np.errstate(over="ignore"):  # infinitely often in a step is too often, too
+        per_step = dt / tau
     if per_step.max() > 1 + 1e-6:
         yield Finding(
             "decay-range",

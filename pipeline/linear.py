@@ -9,6 +9,7 @@ Equations as in torch.nn: convolution is cross-correlation, axes (C, N) or (C, H
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from scipy import sparse
 
 Shape = tuple[int, ...]
 Mapped = tuple[Shape, Any, NDArray[np.float64]]
+
+MOST_ENTRIES = 2**27
+"""Of one matrix; a Loihi 2 chip holds 120 million synapses. A small file can ask for any number of them."""
 
 
 def affine(node: Any, shape: Shape) -> Mapped:
@@ -75,13 +79,15 @@ def sum_pool2d(node: Any, shape: Shape) -> Mapped:
 
 def average_pool2d(node: Any, shape: Shape) -> Mapped:
     """The mean over each window; padding counts as zeros (torch.nn.AvgPool2d's default)."""
-    return _pool(node, shape, 1.0 / float(np.prod(_pair(node.kernel_size, 2))))
+    return _pool(node, shape, 1.0 / max(1, prod(_pair(node.kernel_size, 2))))
 
 
 def _pool(node: Any, shape: Shape, weight: float) -> Mapped:
     if len(shape) != 3:
         raise ValueError(f"its input has shape {shape}, wanted (C, H, W)")
     kernel, stride = _pair(node.kernel_size, 2), _pair(node.stride, 2)
+    if min(kernel) < 1:
+        raise ValueError(f"a window of {kernel} holds nothing")
     pad = [(p, p) for p in _pair(node.padding, 2)]
     return _unroll(np.broadcast_to(weight, (shape[0], 1, *kernel)), shape, stride, pad, (1, 1), shape[0])
 
@@ -121,10 +127,6 @@ def _convolve(
     return out_shape, matrix, bias
 
 
-MOST_PRODUCTS = 2**28
-"""Of one convolution or pool in one step: about 10 GB as a matrix while it is made."""
-
-
 def _unroll(
     weight: Any, shape: Shape, stride: Shape, pad: list[tuple[int, int]], dilation: Shape, groups: int
 ) -> Mapped:
@@ -135,8 +137,8 @@ def _unroll(
         if s < 1 or d < 1 or before < 0 or after < 0 or n + before + after < d * (k - 1) + 1:
             raise ValueError(f"a kernel of {k} (stride {s}, padding {before}, dilation {d}) does not fit {n} elements")
         sizes.append((n + before + after - d * (k - 1) - 1) // s + 1)
-    if out * float(np.prod(sizes, dtype=float)) * weight[0].size > MOST_PRODUCTS:
-        raise ValueError(f"{out} x {sizes} outputs of {weight[0].size} products each are more than {MOST_PRODUCTS}")
+    if prod(sizes) * prod(weight.shape) > MOST_ENTRIES:
+        raise ValueError(f"it takes {prod(sizes) * prod(weight.shape)} synapses, more than {MOST_ENTRIES}")
     o, y, x, i, ky, kx = np.meshgrid(
         *(np.arange(n) for n in (out, *sizes, per_group, *kernel)), indexing="ij", sparse=True
     )

@@ -27,14 +27,14 @@ class Shapes:
 
     def into(self, name: str) -> Shape:
         """The shape that a node takes: that of what feeds it."""
-        own = _own(self.nodes[name])
+        own = own_shape(self.nodes[name])
         return own if own is not None else self._fed(name) or ()
 
     def findings(self) -> list[Finding]:
         """Every edge whose ends do not fit, and every node that cannot take its input."""
         for name in sorted(self.nodes):
             self._of(name)
-            wanted = _own(self.nodes[name])
+            wanted = own_shape(self.nodes[name])
             for previous in sorted(self.links.predecessors(name)) if wanted is not None else ():
                 given = self._of(previous)
                 if given is not None and given != wanted:
@@ -44,7 +44,7 @@ class Shapes:
     def _of(self, name: str) -> Shape | None:
         if name not in self._out:
             node = self.nodes[name]
-            own = _own(node)
+            own = own_shape(node)
             self._out[name] = own if own is not None else self._mapped(name, node)
         return self._out[name]
 
@@ -89,7 +89,7 @@ class Shapes:
             )
 
 
-def _own(node: Any) -> Shape | None:
+def own_shape(node: Any) -> Shape | None:
     """The shape that a node itself says: neurons, ports, Delay; None for what follows its input."""
     name = type(node).__name__
     if name in NEURONS:

@@ -6,9 +6,14 @@ An edge to or from subgraph `a` means its only Input or Output. Where there are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from spikeport.pipeline.linear import Shape
+from spikeport.pipeline.shapes import own_shape
 from spikeport.sim.errors import Finding
 
 Edge = tuple[str, str]
@@ -20,6 +25,7 @@ def opened(graph: Any) -> tuple[dict[str, Any], list[Edge], list[Finding]]:
     """(nodes, edges, what is wrong) without nested graphs."""
     flat = _Flat()
     flat.add(graph, "")
+    flat.found += _misfits(flat)
     edges = flat.edges
     for port in flat.ports:
         before, after = ([edge[end] for edge in edges if edge[1 - end] == port] for end in (0, 1))
@@ -27,6 +33,30 @@ def opened(graph: Any) -> tuple[dict[str, Any], list[Edge], list[Finding]]:
             flat.wrong(f"subgraph port {port!r}", "it feeds itself", "nothing in that loop computes anything")
         edges = [edge for edge in edges if port not in edge] + [(a, b) for a in before for b in after if port != b]
     return {name: node for name, node in flat.nodes.items() if name not in flat.ports}, edges, flat.found
+
+
+def _misfits(flat: _Flat) -> Iterator[Finding]:
+    """Ports of a subgraph disappear, so what they say of shapes is compared here with the nodes beside them."""
+    ports = set(flat.ports)
+    for source, target in flat.edges:
+        if {source, target} & ports and {source, target} <= flat.nodes.keys():
+            given, taken = _shape(flat.nodes[source], gives=True), _shape(flat.nodes[target], gives=False)
+            if given is not None and taken is not None and given != taken:
+                yield Finding(
+                    "nir-shape",
+                    f"edge {source!r} -> {target!r}",
+                    f"{given} leads into {taken}",
+                    "each value needs exactly one place to go",
+                    "Export the graph again with matching shapes.",
+                )
+
+
+def _shape(node: Any, gives: bool) -> Shape | None:
+    """What a node itself says that it gives or takes; None where that follows from its input."""
+    if _kind(node) in ("Affine", "Linear"):
+        shape: Shape = np.shape(node.weight)
+        return shape[:1] if gives else shape[1:]
+    return own_shape(node)
 
 
 @dataclass
