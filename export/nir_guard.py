@@ -1,78 +1,93 @@
 """What an HDF5 file may hold before anything of it is read: only its own groups and datasets, of bounded size.
 
 HDF5 can make a file's content come from other files (external links, external storage, virtual datasets: any local file
-that the user may read), loop (soft links), or unpack to far more than its size. A `.nir` needs none of that.
+that the user may read), load code (filters that are not built in), loop (soft links), or unpack to far more than its
+size. A `.nir` needs none of that. Runs in the process that may die (`nir_child`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import TypeAlias
 
 import h5py
-import numpy as np
+from h5py import h5d, h5f, h5g, h5l, h5o
 
-from spikeport.sim.errors import Finding
+MOST_FILE_BYTES = 2**29
+"""Bytes of a file. The 120 million synapses of a Loihi 2 chip, as float32 and not compressed, take 2**28.8."""
+MOST_BYTES, MOST_OBJECTS, MOST_DEPTH, MOST_TEXTS = 2**30, 20_000, 32, 200_000
+"""Of a whole file: unpacked bytes, groups and datasets, nesting; of a dataset: texts (an edge is two)."""
+MOST_REASONS = 100
+FILTERS = frozenset({1, 2, 3, 4, 32000})
+"""Built into HDF5 or h5py: gzip, shuffle, Fletcher's checksum, szip, lzf."""
 
-MOST_BYTES, MOST_OBJECTS, MOST_DEPTH = 2**32, 100_000, 32
-"""Bounds of a whole file: unpacked bytes, groups and datasets, nesting."""
+Reason = tuple[str, str]
+"""(path inside the file, what is there)."""
+Tree: TypeAlias = "dict[str, Tree | h5d.DatasetID]"
+"""A group's links by name."""
+_LINKS = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
 
 
-def findings(file: h5py.File) -> list[Finding]:
-    """Everything in an open file that a NIR graph has no use for; nothing is read from datasets."""
-    scan = _Scan()
-    scan.group(file, "", 0)
-    return scan.found
+def scan(file: h5f.FileID) -> tuple[Tree, list[Reason]]:
+    """(what an open file holds, everything in it that a NIR graph has no use for); nothing is read from datasets.
+
+    The tree is whole only where there is nothing against it.
+    """
+    found = _Scan()
+    return found.group(h5g.open(file, b"/"), "", 0), found.reasons
 
 
 class _Scan:
     """Walks links, not what they lead to, so that a loop is not entered."""
 
     def __init__(self) -> None:
-        self.found: list[Finding] = []
+        self.reasons: list[Reason] = []
         self.bytes = self.objects = 0
-        self.seen: set[Any] = set()
+        self.seen: set[int] = set()
 
-    def group(self, group: h5py.Group, path: str, depth: int) -> None:
-        for name in group:
-            where = f"{path}/{name}"
-            if self.objects > MOST_OBJECTS or self.bytes > MOST_BYTES:
-                return
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                self._add(where, f"it is a {type(link).__name__}, which leads elsewhere")
-                continue
-            self._object(group[name], where, depth + 1)
+    def group(self, group: h5g.GroupID, path: str, depth: int) -> Tree:
+        tree: Tree = {}
+        for link in group:
+            if self.objects > MOST_OBJECTS or self.bytes > MOST_BYTES or len(self.reasons) >= MOST_REASONS:
+                break
+            name = link.decode(errors="surrogateescape")
+            where, kind = f"{path}/{name}", group.links.get_info(link).type
+            if kind == h5l.TYPE_HARD:
+                tree[name] = self._object(h5o.open(group, link), where, depth + 1)
+            else:
+                self._add(where, f"it is {_LINKS.get(kind, 'a link')}, which leads elsewhere")
+        return tree
 
-    def _object(self, item: Any, where: str, depth: int) -> None:
+    def _object(self, item: h5py.h5i.ObjectID, where: str, depth: int) -> Tree | h5d.DatasetID:
         self.objects += 1
-        address = h5py.h5o.get_info(item.id).addr
+        address = h5o.get_info(item).addr
         if address in self.seen:
             self._add(where, "it is the same object as another one")
         elif depth > MOST_DEPTH or self.objects > MOST_OBJECTS:
             self._add(where, f"it is object {self.objects} at depth {depth}; {MOST_OBJECTS} and {MOST_DEPTH} do")
-        elif isinstance(item, h5py.Group):
+        elif isinstance(item, h5g.GroupID):
             self.seen.add(address)
-            self.group(item, where, depth)
-        elif isinstance(item, h5py.Dataset):
+            return self.group(item, where, depth)
+        elif isinstance(item, h5d.DatasetID):
             self.seen.add(address)
             self._dataset(item, where)
         else:
             self._add(where, f"it is a {type(item).__name__}")
+        return item
 
-    def _dataset(self, item: h5py.Dataset, where: str) -> None:
-        self.bytes += int(np.prod(item.shape or (1,), dtype=object)) * item.dtype.itemsize
-        if item.external or item.is_virtual:
+    def _dataset(self, item: h5d.DatasetID, where: str) -> None:
+        count, dtype = prod(item.shape or ()), item.dtype
+        self.bytes += count * dtype.itemsize
+        settings = item.get_create_plist()
+        foreign = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())} - FILTERS
+        if settings.get_external_count() or settings.get_layout() == h5d.VIRTUAL:
             self._add(where, "its data lies in another file")
+        elif foreign:
+            self._add(where, f"it is packed by a filter that has to be loaded, number {min(foreign)}")
         elif self.bytes > MOST_BYTES:
             self._add(where, f"with it the file unpacks to {self.bytes} bytes, more than {MOST_BYTES}")
+        elif dtype.kind in "OS" and count > MOST_TEXTS:
+            self._add(where, f"it holds {count} texts, more than {MOST_TEXTS}")
 
     def _add(self, where: str, what: str) -> None:
-        self.found.append(
-            Finding(
-                "nir-unsafe",
-                where,
-                what,
-                "a graph needs only its own groups and arrays; more could read other files or fill the memory",
-                "Do not trust this file; export the graph again.",
-            )
-        )
+        self.reasons.append((where, what))
