@@ -29,7 +29,7 @@ MOST_SECONDS = 60.0
 """For reading one file, of the clock and of the processor. What `nir_guard` lets through takes 10 at most; a damaged
 file can send libhdf5 (2.0.0) around for ever.
 """
-COMMAND = (sys.executable, "-m", "spikeport.export.nir_child")
+COMMAND = (sys.executable or "python3", "-m", "spikeport.export.nir_child")
 _GRACE = 1.0
 """Seconds in which a process whose pipes are closed ends by itself."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline import folding
 from spikeport.pipeline.linear import FIELDS, LINEAR
 from spikeport.pipeline.neurons import NEURONS, PARAMETERS, TIME_CONSTANTS, reset_mode
 from spikeport.sim import arith
@@ -29,7 +30,7 @@ def kind(node: Any) -> str:
 
 def findings(nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | None) -> list[Finding]:
     """Everything that a single node, or an edge's two ends, can get wrong."""
-    found = [*_edges(nodes, edges)]
+    found = [*_edges(nodes, edges), *folding.findings(nodes, edges)]
     for name, node in sorted(nodes.items()):
         if kind(node) not in SUPPORTED:
             found.append(_unsupported(name, node))

@@ -216,35 +216,6 @@ def test_a_nested_graph_is_read_as_it_is_and_judged_by_name(tmp_path):
     assert (finding.code, finding.where) == ("nir-shape", "n0: edge 'input' -> 'n0'")
 
 
-def _square(*values):
-    return np.array([*values, *values])
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        nir.SumPool2d(_square(2**20), _square(1), _square(2**20)),
-        nir.AvgPool2d(_square(2**20), _square(1), _square(2**20)),
-        nir.SumPool2d(_square(1), _square(1), _square(2**20)),
-        nir.Conv2d((512, 512), np.ones((8, 1, 9, 9)), _square(1), _square(4), _square(1), 1, np.zeros(8)),
-        nir.Conv2d((512, 512), np.ones((1, 1, 1, 1)), _square(1), _square(2**20), _square(1), 1, np.zeros(1)),
-    ],
-    ids=["window", "average", "padding", "synapses", "output"],
-)
-def test_a_small_file_that_asks_for_a_large_matrix(tmp_path, node):
-    nir_file.write(graphs.chain(node, graphs.lif(), inputs=(1, 512, 512)), tmp_path / "large.nir")
-    (finding,) = check(tmp_path / "large.nir", dt=graphs.DT)
-    assert (finding.code, finding.where) == ("nir-shape", "node 'n0'")
-
-
-def test_a_node_of_a_subgraph_that_takes_the_name_of_another(tmp_path):
-    inner = graphs.chain(graphs.linear(4, 3), graphs.lif())
-    edges = [("n0", "n0.n1"), ("n0.n1", "output")]
-    nir_file.write(graphs.chain(inner, extra=edges, more={"n0.n1": graphs.lif()}), tmp_path / "twice.nir")
-    found = check(tmp_path / "twice.nir", dt=graphs.DT)
-    assert [f.code for f in found if f.where == "node 'n0.n1'"] == ["nir-edge"]
-
-
 def test_what_is_written_is_what_is_read(tmp_path):
     for content in forgeries.originals().values():
         (tmp_path / "a.nir").write_bytes(content)
