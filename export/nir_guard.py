@@ -8,9 +8,8 @@ size. A `.nir` needs none of that. Runs in the process that may die (`nir_child`
 from __future__ import annotations
 
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-import h5py
 from h5py import h5d, h5f, h5g, h5l, h5o
 
 MOST_FILE_BYTES = 2**29
@@ -58,7 +57,7 @@ class _Scan:
                 self._add(where, f"it is {_LINKS.get(kind, 'a link')}, which leads elsewhere")
         return tree
 
-    def _object(self, item: h5py.h5i.ObjectID, where: str, depth: int) -> Tree | h5d.DatasetID:
+    def _object(self, item: Any, where: str, depth: int) -> Tree | h5d.DatasetID:
         self.objects += 1
         address = h5o.get_info(item).addr
         if address in self.seen:
