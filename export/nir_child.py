@@ -63,7 +63,7 @@ def _serve() -> int:
 def _limit(memory: int, seconds: int) -> None:
     """For the process that reads: bytes, processor seconds, no open file beyond the three, no process, no long output.
 
-    The address space is limited on Linux alone; macOS refuses the limit.
+    Where a limit is stricter already, it stays. The address space is limited on Linux alone; macOS refuses the limit.
     """
     limits = {
         resource.RLIMIT_CPU: seconds,
@@ -74,6 +74,8 @@ def _limit(memory: int, seconds: int) -> None:
     if sys.platform == "linux":
         limits[resource.RLIMIT_AS] = memory
     for limit, most in limits.items():
+        _, now = resource.getrlimit(limit)
+        most = most if now == resource.RLIM_INFINITY else min(most, now)
         resource.setrlimit(limit, (most, most))
 
 

@@ -91,7 +91,7 @@ class Parser:
     def _lost(self, child: _Child, where: str, error: Exception, late: bool) -> SpikeportError:
         """End what is left of the process; the error that says how it went."""
         last, status = child.last_line(), self._end()
-        if late or status == -signal.SIGXCPU:
+        if late:
             return nir_findings.crashed(where, f"it was not read within {self._seconds:g} s")
         if not child.ready:
             return nir_findings.no_reader(f"it ended with status {status}; it last said: {last}")
