@@ -64,6 +64,9 @@ class Parser:
                     header = child.ask(image)
             except (OSError, EOFError, ValueError, RecursionError) as error:
                 raise self._lost(child, where, error, late.is_set()) from error
+            except MemoryError as error:
+                self._end()
+                raise SpikeportError(nir_findings.unsafe(where, "what it holds does not fit into memory")) from error
             except BaseException:  # an interrupt: the answer is still under way, and not that of the next file
                 self._end()
                 raise

@@ -21,7 +21,7 @@ from spikeport.pipeline.run import check
 from spikeport.sim.errors import Finding, SpikeportError
 
 FLIPPED, FORGED, FLIPPED_REAL = 1400, 600, 300
-LIMIT, SLOWEST = 3.0, 20.0
+LIMIT, SLOWEST = 5.0, 30.0
 """Seconds: for reading a file, of which most take 0.01; for all that is done about it, on a busy machine."""
 
 
