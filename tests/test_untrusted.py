@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+import forgeries
 import graphs
 import h5py
-import forgeries
 import nir
 import numpy as np
 import pytest

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import forgeries
 import graphs
-import mutations
 import numpy as np
 import pytest
 
@@ -73,10 +73,10 @@ def outcomes(contents: Callable[[int], bytes], count: int, folder: Path) -> Iter
 
 
 def test_flipped_bits_and_cut_ends(tmp_path):
-    files = list(mutations.originals().values())
+    files = list(forgeries.originals().values())
 
     def content(i: int) -> bytes:
-        return mutations.damaged(files[i % len(files)], np.random.default_rng(i))
+        return forgeries.damaged(files[i % len(files)], np.random.default_rng(i))
 
     codes = Counter(finding.code for found in outcomes(content, FLIPPED, tmp_path) for finding in found[:1])
     assert codes["nir-unreadable"] > FLIPPED / 2  # the damage is felt
@@ -86,19 +86,19 @@ def test_flipped_bits_and_cut_ends(tmp_path):
 
 def test_what_h5py_can_put_where_a_graph_should_be(tmp_path):
     """Every kind of change, at places drawn at random; what changes the meaning is refused or has findings."""
-    files = mutations.originals()
-    every = list(mutations.structural(files))
+    files = forgeries.originals()
+    every = list(forgeries.structural(files))
     order = np.random.default_rng(0).permutation(len(every))
     first = {every[i][1]: i for i in reversed(order)}  # of each kind one
     chosen = [every[i] for i in dict.fromkeys([*first.values(), *order[:FORGED]])]
 
     def content(i: int) -> bytes:
         name, what, path = chosen[i]
-        return mutations.edited(files[name], mutations.CHANGES[what], path)
+        return forgeries.edited(files[name], forgeries.CHANGES[what], path)
 
     results = outcomes(content, len(chosen), tmp_path)
     unnoticed = [
-        case for case, found in zip(chosen, results, strict=True) if not found and not mutations.may_be_read(*case[1:])
+        case for case, found in zip(chosen, results, strict=True) if not found and not forgeries.may_be_read(*case[1:])
     ]
     assert unnoticed == []
     assert len(chosen) >= FORGED
@@ -111,7 +111,7 @@ def test_flipped_bits_in_files_of_others(real, tmp_path):
     assert len(files) >= 6
 
     def content(i: int) -> bytes:
-        return mutations.damaged(files[i % len(files)], np.random.default_rng(i))
+        return forgeries.damaged(files[i % len(files)], np.random.default_rng(i))
 
     codes = Counter(finding.code for found in outcomes(content, FLIPPED_REAL, tmp_path) for finding in found[:1])
     assert codes["nir-unreadable"] > FLIPPED_REAL / 10

@@ -11,9 +11,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import forgeries
 import graphs
 import h5py
-import forgeries
 import numpy as np
 import pytest
 
