@@ -142,12 +142,13 @@ def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple
 
 
 def _cap(rows: Rows, v: Float) -> Float:
-    """The largest scale that keeps u (for every input), v and the threshold in their widths."""
+    """The largest scale that keeps u (for every input), v, the threshold and the biases in their widths."""
     with np.errstate(divide="ignore"):
         state = (arith.STATE_EDGE >> arith.ALIGN) / np.maximum(rows.u_bound, v)
         level = arith.THRESHOLD_MAX / np.where(np.isfinite(rows.threshold), np.abs(rows.threshold), 0.0)
         register = (arith.BIAS_MAX << arith.BIAS_EXPONENT_MAX >> arith.ALIGN) / np.abs(rows.drive)
-    return np.minimum(np.minimum(state, level), register)
+        bias = (arith.WEIGHT_MAX << arith.EXPONENT_MAX) / np.abs(rows.bias)
+    return np.asarray(np.min([state, level, register, bias], axis=0))
 
 
 def _exponent(cap: Float, peak: Float) -> int:

@@ -318,6 +318,20 @@ def test_a_convolution_too_large_for_any_memory_is_refused_before_it_is_made():
     assert [(f.code, f.where) for f in findings(graph, graphs.DT)] == [("nir-shape", "node 'n0'")]
 
 
+def test_a_bias_far_larger_than_its_neurons_weights_limits_the_scale():
+    """One neuron of twenty has next to no weights; at the scale that its threshold allows, its bias would need an
+    exponent beyond 8.
+    """
+    node = graphs.affine(20, 3, 1)
+    node.weight[7], node.bias[7] = 1e-4, 0.6
+    net = lowered(graphs.chain(node, graphs.lif(20, r=10.0), outputs=20))
+    x = {"input": graphs.spikes()}
+    quantized = quantize(net, calibrate(net, x))
+    want, got = network.run(net, x)["n1"], fast.run(quantized.program, encode(net, quantized.inputs, x))["n1"]
+    assert want.spikes[..., 7].any()
+    assert (want.spikes == got.spikes).mean() > 0.98
+
+
 def test_a_fine_bias_needs_its_second_digit():
     """A bias of 1000.4 units: the coarse digit alone would be off by 3."""
     from spikeport.pipeline.scales import digits

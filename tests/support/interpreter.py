@@ -96,22 +96,43 @@ def kind(node):
 
 
 class Neuron:
-    """Euler's method on NIR's equations: the synapse first, then the membrane, then a strict comparison."""
+    """Euler's method on NIR's equations: the synapse first, then the membrane, then a strict comparison, then what the
+    spike does (docs/formats.md: reset, refractory_steps, v_initial).
+    """
 
     def __init__(self, node, dt, samples):
         self.node, self.dt = node, dt
         self.shape = np.shape(node.threshold if kind(node) == "Threshold" else node.r)
-        start = getattr(node, "v_reset", getattr(node, "v_leak", 0.0))
+        said = getattr(node, "metadata", {})
+        start = said.get("v_initial", getattr(node, "v_reset", getattr(node, "v_leak", 0.0)))
+        mode = said.get("reset", "zero")
+        self.mode = mode.decode() if isinstance(mode, bytes) else mode
+        self.refractory = int(said.get("refractory_steps", 0))
         self.v = np.broadcast_to(start, (samples, *self.shape)).astype(float).copy()
         self.i = np.zeros((samples, *self.shape))
+        self.spiked, self.wait = np.zeros_like(self.i), np.zeros_like(self.i)
 
     def step(self, x):
+        before, held = self.v, self.wait > 0
         self.move(x)
         threshold = getattr(self.node, "v_threshold", None)
         if threshold is None:
             return np.zeros_like(self.v)
-        z = self.v > threshold
-        self.v = np.where(z, self.node.v_reset, self.v)
+        amount, debt = threshold - self.node.v_reset, np.zeros_like(self.v)
+        if self.mode == "subtract_delayed":
+            debt = self.spiked * amount
+        if self.mode == "subtract_guarded":
+            debt = (before > threshold) * amount
+        z = (self.v - debt > threshold) & ~held
+        if self.mode == "zero":
+            after = np.where(z, self.node.v_reset, self.v)
+        elif self.mode in ("subtract", "subtract_guarded"):
+            after = self.v - z * amount
+        else:
+            after = self.v - debt
+        self.v = np.where(held, before, after)
+        self.spiked = np.where(held, self.spiked, z)
+        self.wait = np.where(z, self.refractory, np.maximum(self.wait - 1, 0))
         return z.astype(float)
 
 

@@ -232,7 +232,23 @@ class _Shapes:
         return tuple(node.input_type["input"])
 
 
+RESETS = ("zero", "subtract", "subtract_delayed", "subtract_guarded", "none")
+
+
 def _spiking(rng, shape):
+    """A layer of a random type, perhaps with something in its metadata that NIR has no field for."""
+    node = _plain(rng, shape)
+    if rng.random() < 0.4 and hasattr(node, "v_reset"):
+        said = {
+            "reset": str(rng.choice(RESETS)),
+            "refractory_steps": int(rng.integers(0, 4)),
+            "v_initial": node.v_reset + rng.uniform(-0.3, 0.3, shape),
+        }
+        node.metadata |= {key: value for key, value in said.items() if rng.random() < 0.7}
+    return node
+
+
+def _plain(rng, shape):
     """A layer of a random type; parameters of their own for each neuron, or one for all."""
 
     def values(low, high):
@@ -255,7 +271,7 @@ def _spiking(rng, shape):
         tau_syn=synapse,
         tau_mem=tau,
         r=values(0.2, 1.0) * tau / DT,
-        v_leak=reset.copy(),
+        v_leak=reset + values(-0.5, 0.5) if rng.random() < 0.3 else reset.copy(),
         v_threshold=threshold,
         w_in=values(0.3, 1.5),
         v_reset=reset,
