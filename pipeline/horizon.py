@@ -24,8 +24,9 @@ def sums(layer: NetworkLayer) -> bool:
 
 
 def within(rows: Rows, steps: int) -> Rows:
-    """The rows of a layer that sums, its v bounded by `steps` steps of the largest u."""
-    return replace(rows, v_bound=np.minimum(rows.v_bound, steps * rows.u_bound))
+    """The rows of a layer that sums, its v bounded by `steps` steps of the largest u and of the drive into v."""
+    reach = steps * (rows.u_bound + np.abs(rows.drive)) + np.abs(rows.start)
+    return replace(rows, v_bound=np.minimum(rows.v_bound, reach))
 
 
 def require_within(program: Program, steps: int) -> None:
