@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikeport.export.norse_rules import IN_TIME
+from spikeport.export.calling import CALLINGS
+from spikeport.export.model import Exported
+from spikeport.export.parts import Neuron, leaves
 from spikeport.sim.errors import refuse
 
 Progress = Callable[[int, int], None]
@@ -30,65 +32,99 @@ class Recording:
     roundoff: float
 
 
-def record(
-    model: torch.nn.Module,
-    neurons: Mapping[str, torch.nn.Module],
-    x: NDArray[Any],
-    progress: Progress | None = None,
-) -> Recording:
-    """Run the model in eval mode on x [sample, step, *shape] and keep the output of each of `neurons`.
+def record(model: torch.nn.Module, exported: Exported, x: NDArray[Any], progress: Progress | None = None) -> Recording:
+    """Run the model in eval mode on x [sample, step, *shape], called as it was exported, and keep what each neuron
+    gives.
 
-    The model takes one step [sample, *shape] and its state and returns both, as Norse's cells and SequentialState do;
-    a model of Norse's sequence modules takes [step, sample, *shape] at once. It runs on the device of its parameters.
+    It runs on the device of its parameters, and its state begins anew in every batch. Raises `SpikeportError`:
+    `model-failed`, `data-shape` where the data does not have the steps that the model runs, `data-range`.
     """
+    _require_steps(exported, x)
     parameter = next(model.parameters(), torch.zeros(()))
-    whole = any(isinstance(module, IN_TIME) for module in model.modules())
-    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in neurons}
+    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in exported.neurons}
     training = model.training
     model.eval()
     try:
         for start in range(0, len(x), BATCH):
-            for name, values in _run(model, neurons, _steps(x[start : start + BATCH], parameter), whole).items():
+            batch = _steps(x[start : start + BATCH], parameter)
+            for name, values in _run(model, exported, batch).items():
                 kept[name].append(values)
             if progress:
                 progress(min(start + BATCH, len(x)), len(x))
     finally:
         model.train(training)
     layers = {name: np.concatenate(parts) for name, parts in kept.items()}
-    return Recording(layers, _settings(parameter), _roundoff(parameter, neurons.values()))
+    modules = [module for module, _ in exported.neurons.values()]
+    return Recording(layers, _settings(parameter) | {"calling": exported.calling}, _roundoff(parameter, modules))
 
 
-def _run(
-    model: torch.nn.Module, neurons: Mapping[str, torch.nn.Module], steps: torch.Tensor, whole: bool
-) -> dict[str, NDArray[Any]]:
+def _require_steps(exported: Exported, x: NDArray[Any]) -> None:
+    way = CALLINGS[exported.calling]
+    wrong = []
+    if exported.steps not in (None, x.shape[1]):
+        wrong.append(f"x has {x.shape[1]} steps, the model runs {exported.steps}")
+    if way.static and (x != x[:, :1]).any():
+        wrong.append("x changes from step to step, the model takes one input for all of them")
+    if wrong:
+        raise refuse(
+            "data-shape",
+            "data",
+            "; ".join(wrong),
+            "the model would not see what the integers see",
+            "Give x [sample, step, ...] with as many steps as the model runs; for a model of one input, repeat it.",
+        )
+
+
+def _run(model: torch.nn.Module, exported: Exported, steps: torch.Tensor) -> dict[str, NDArray[Any]]:
     """One batch, [step, sample, *shape]; hooks keep what each neuron module gives, [sample, step, neuron]."""
-    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in neurons}
+    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in exported.neurons}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda module, arguments, output: outputs[name].append(output[0].detach())
+        def hook(module: Any, arguments: Any, output: Any) -> None:
+            spikes, *_ = leaves(output).values()
+            outputs[name].append(spikes.detach().clone())  # what comes after may write into it
 
-    hooks = [module.register_forward_hook(keep(name)) for name, module in neurons.items()]
+        return hook
+
+    _reset(exported)
+    hooks = [module.register_forward_hook(keep(name)) for name, (module, _) in exported.neurons.items()]
+    way = CALLINGS[exported.calling]
     try:
         with torch.no_grad():
-            if whole:
-                model(steps)
-            else:
-                state = None
-                for step in steps:
-                    _, state = model(step, state)
+            for _ in way.outputs(model, way.inputs(steps)):
+                pass
     except Exception as error:  # the user's own code ran: whatever it raises is theirs to see, in one line
         raise refuse(
             "model-failed",
             f"model {type(model).__name__}",
             f"{type(error).__name__}: {str(error).strip()[:300]}",
             "what the model does on the data is what the integers must keep",
-            "Run it on one batch of this data yourself; it takes (step [sample, *shape], state) and returns both.",
+            f"Run it on one batch of this data yourself, as {way.form}.",
         ) from error
     finally:
         for hook in hooks:
             hook.remove()
-    found = {name: parts[0] if whole else torch.stack(parts) for name, parts in outputs.items()}
-    return {name: t.transpose(0, 1).flatten(2).cpu().numpy() for name, t in found.items()}
+        _reset(exported)
+    return {name: _whole(name, *exported.neurons[name], parts, len(steps)) for name, parts in outputs.items()}
+
+
+def _reset(exported: Exported) -> None:
+    for module, neuron in exported.neurons.values():
+        neuron.reset(module)
+
+
+def _whole(name: str, module: torch.nn.Module, neuron: Neuron, parts: list[torch.Tensor], steps: int) -> NDArray[Any]:
+    """What a neuron gave in all its calls, [sample, step, neuron]."""
+    found = parts[0] if neuron.in_time(module) else torch.stack(parts)
+    if len(found) != steps:
+        raise refuse(
+            "model-failed",
+            f"node {name!r}",
+            f"its module ran {len(found)} steps on data of {steps}",
+            "the model was exported from a run in which each step of the data is one of the module's",
+            "Give the data the number of steps that the model runs.",
+        )
+    return found.transpose(0, 1).flatten(2).cpu().numpy()
 
 
 def _steps(x: NDArray[Any], parameter: torch.Tensor) -> torch.Tensor:
@@ -124,6 +160,11 @@ def _roundoff(parameter: torch.Tensor, neurons: Iterable[torch.nn.Module]) -> fl
     """The coarsest rounding in a step: of the weights' type, or of the neurons' parameters, which keep a type of their
     own.
     """
-    own = (value for module in neurons for value in getattr(module, "p", ()) if isinstance(value, torch.Tensor))
+    own = [tensor for module in neurons for tensor in _parameters(module)]
     types = {tensor.dtype for tensor in (parameter, *own) if tensor.is_floating_point()}
     return max([float(torch.finfo(t).eps) / 2 for t in types] + ([2.0**-11] if _tf32(parameter) else []))
+
+
+def _parameters(module: torch.nn.Module) -> Iterable[torch.Tensor]:
+    """A neuron's parameters, buffers, and what Norse keeps in `p`."""
+    return [*module.parameters(), *module.buffers(), *leaves(getattr(module, "p", ())).values()]

@@ -26,6 +26,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Factory = Annotated[
     str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
 ]
+Calling = Annotated[
+    str | None, typer.Option("--calling", help="How the module is called: state, step, sequence, batch-first, static.")
+]
 Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
 Data = Annotated[
     Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
@@ -50,6 +53,7 @@ def port(
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="Folder for the bundle.")],
     factory: Factory = None,
+    calling: Calling = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Data that chooses the scales.")] = None,
     dt: Step = None,
     engines: Engines = "fast,reference,lava",
@@ -71,6 +75,7 @@ def port(
             model,
             data,
             factory=factory,
+            calling=calling,
             calibration=calibration,
             dt=dt,
             engines=_listed(engines),
@@ -93,34 +98,38 @@ def export(
     out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
     factory: Factory = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Prove on this data that graph and model are equal.")
+        Path | None, typer.Option("--data", help="Prove on this data, not on random spikes, that they are equal.")
     ] = None,
+    calling: Calling = None,
+    dt: Step = None,
     as_json: Json = False,
 ) -> None:
     """How does it get into NIR, and is it still the same model?"""
     from spikeport.pipeline.run import export as run_export
 
-    lines = run_export(checkpoint, out, factory=factory, data=data)
+    lines = run_export(checkpoint, out, factory=factory, data=data, calling=calling, dt=dt)
     if as_json:
         show.as_json({"written": str(out), "found": lines})
         return
     for line in lines:
         show.out.print(line, markup=False)
-    show.verdict("PASSED", f"written to {out}" + ("" if data else "; not compared with the model (no --data)"))
+    show.verdict("PASSED", f"written to {out}")
 
 
 @app.command()
 def check(
     model: Annotated[Path, typer.Argument(help=".nir, or a checkpoint with --model.")],
     factory: Factory = None,
+    calling: Calling = None,
     dt: Step = None,
     data: Annotated[Path | None, typer.Option("--data", help="Also run on this, and say what looks wrong.")] = None,
     as_json: Json = False,
 ) -> None:
     """Can it be ported, and does it look right? Every finding and warning; a .nir needs neither torch nor Lava."""
     from spikeport.pipeline.examine import examine
+    from spikeport.pipeline.models import Reading
 
-    found = examine(model, factory, dt, data)
+    found = examine(model, factory, dt, data, Reading(calling))
     show.examined(found, as_json, str(model))
     raise typer.Exit(1 if found.findings else 0)
 

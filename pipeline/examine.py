@@ -8,7 +8,7 @@ from typing import Any
 from spikeport.export import nir_file
 from spikeport.pipeline import datasets, inspect, lint, lint_data
 from spikeport.pipeline.lower import findings, lower
-from spikeport.pipeline.models import Model, open_model, time_step
+from spikeport.pipeline.models import Model, Reading, open_model, time_step
 from spikeport.pipeline.subgraphs import opened as flattened
 from spikeport.sim.errors import Finding, SpikeportError
 
@@ -24,7 +24,13 @@ class Examined:
     warnings: list[Finding]
 
 
-def examine(model: Any, factory: str | None = None, dt: float | None = None, data: Any = None) -> Examined:
+def examine(
+    model: Any,
+    factory: str | None = None,
+    dt: float | None = None,
+    data: Any = None,
+    reading: Reading | None = None,
+) -> Examined:
     """Everything that can be said of a model, and of how it runs on the data where there is some.
 
     Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
@@ -32,7 +38,7 @@ def examine(model: Any, factory: str | None = None, dt: float | None = None, dat
     """
     given = datasets.load(data) if data is not None else None
     try:
-        opened = open_model(model, factory, None if given is None else given.shape)
+        opened = open_model(model, factory, (reading or Reading()).of(given, dt))
     except SpikeportError as error:
         if error.code in NOT_THE_MODEL:
             raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeport.export import nir_file
 from spikeport.pipeline import equivalence
-from spikeport.pipeline.datasets import Dataset, stimulus
+from spikeport.pipeline.datasets import ONLY, Dataset, stimulus
 from spikeport.pipeline.network import Network
 from spikeport.sim.errors import refuse
 
@@ -21,14 +21,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A NIR graph, where it came from, and, where there is one, the module that it must equal."""
+    """A NIR graph, where it came from, and, where there is one, the module that it must equal and how it is called."""
 
     name: str
     source: str
     sha256: str | None
     graph: Any
     module: Any = None
-    neurons: dict[str, Any] | None = None
+    exported: Any = None
 
     def compare(
         self, network: Network, data: Dataset, progress: Progress | None = None
@@ -37,11 +37,11 @@ class Model:
 
         Raises where it differs.
         """
-        if self.module is None or self.neurons is None:
+        if self.module is None:
             return None
         from spikeport.export.record import record
 
-        recording = record(self.module, self.neurons, data.x, progress)
+        recording = record(self.module, self.exported, data.x, progress)
         inputs = {part.name: part.shape for part in network.inputs}
         found = equivalence.judge(
             network, stimulus(data, inputs), recording.layers, recording.settings, recording.roundoff
@@ -49,17 +49,49 @@ class Model:
         equivalence.require_equal(found)
         return found
 
+    def random_data(self) -> Dataset:
+        """Spikes of several densities that the module can run on: [sample, step, *input shape], the same every time."""
+        shape = tuple(int(n) for n in self.graph.nodes["input"].input_type["input"])
+        held = self.exported.calling == "static"
+        density = np.repeat(RANDOM_DENSITIES, RANDOM_SAMPLES).reshape(-1, *[1] * (1 + len(shape)))
+        steps = 1 if held else self.exported.steps or RANDOM_STEPS
+        chance = np.random.default_rng(0).random((len(density), steps, *shape))
+        x = (chance < density).astype(np.uint8)
+        return Dataset({ONLY: np.repeat(x, self.exported.steps, axis=1) if held else x}, None, None, "random spikes")
 
-def open_model(model: Any, factory: str | None = None, input_shape: tuple[int, ...] | None = None) -> Model:
+
+RANDOM_DENSITIES, RANDOM_SAMPLES, RANDOM_STEPS = (0.05, 0.2, 0.5, 0.9), 3, 100
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a torch module is read: `calling`, how it is called, where that cannot be told; `mapping`, rules for modules
+    of the user's own; and what the data says: its `dt` in seconds, its steps, its shape without sample and step.
+    """
+
+    calling: str | None = None
+    mapping: Mapping[type, Any] | None = None
+    dt: float | None = None
+    steps: int | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    def of(self, data: Dataset | None, dt: float | None) -> Reading:
+        """The same, with what the data says; a given dt counts first."""
+        if data is None:
+            return replace(self, dt=dt)
+        return replace(self, dt=data.dt if dt is None else dt, steps=data.steps, input_shape=data.shape)
+
+
+def open_model(model: Any, factory: str | None = None, reading: Reading | None = None) -> Model:
     """A path, a NIRGraph or a torch module. Raises `SpikeportError` for what cannot be opened."""
     if isinstance(model, str | Path):
-        return _from_path(Path(model), factory, input_shape)
+        return _from_path(Path(model), factory, reading or Reading())
     if type(model).__module__.startswith("nir"):
         return Model("graph in memory", "nir", None, model)
-    return _from_module(model, type(model).__name__, None, input_shape)
+    return _from_module(model, type(model).__name__, None, reading or Reading())
 
 
-def _from_path(path: Path, factory: str | None, input_shape: tuple[int, ...] | None) -> Model:
+def _from_path(path: Path, factory: str | None, reading: Reading) -> Model:
     from spikeport.export.suffixes import CHECKPOINTS
 
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
@@ -73,16 +105,16 @@ def _from_path(path: Path, factory: str | None, input_shape: tuple[int, ...] | N
             "a checkpoint holds weights only; code is never read from it",
             "Add --model pkg.mod:factory, a function that returns the module.",
         )
-    return _from_module(_torch("checkpoint").load(path, factory), path.name, sha256, input_shape)
+    return _from_module(_torch("checkpoint").load(path, factory), path.name, sha256, reading)
 
 
-def _from_module(module: Any, name: str, sha256: str | None, input_shape: tuple[int, ...] | None) -> Model:
-    exported = _torch("norse").export(module, input_shape)
-    return Model(name, "norse", sha256, exported.graph, module, exported.neurons)
+def _from_module(module: Any, name: str, sha256: str | None, reading: Reading) -> Model:
+    exported = _torch("model").export(module, **{field.name: getattr(reading, field.name) for field in fields(reading)})
+    return Model(name, exported.source, sha256, exported.graph, module, exported)
 
 
 def _torch(name: str) -> Any:
-    """A file of export that needs torch (and norse). Raises `SpikeportError` (`dependency-missing`)."""
+    """A file of export that needs torch. Raises `SpikeportError` (`dependency-missing`)."""
     import importlib
 
     try:
@@ -93,7 +125,7 @@ def _torch(name: str) -> Any:
             f"Python package {error.name}",
             str(error),
             "checkpoints and modules are torch's",
-            "pip install 'spikeport[norse]'.",
+            "pip install 'spikeport[norse]' (or [snntorch], [spikingjelly], [torch]).",
         ) from error
 
 

@@ -14,7 +14,7 @@ from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
-from spikeport.pipeline.models import open_model, time_step
+from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.result import Result, cost, decide
@@ -40,6 +40,8 @@ def port(
     labels: Any = None,
     *,
     factory: str | None = None,
+    calling: str | None = None,
+    mapping: Mapping[type, Any] | None = None,
     calibration: Any = None,
     dt: float | None = None,
     engines: Sequence[str] = ENGINES,
@@ -54,14 +56,14 @@ def port(
 ) -> Result:
     """Port a model to integers and prove what survived.
 
-    `model` is a torch module, a NIRGraph, or a path to a checkpoint (with `factory`, "pkg.mod:function") or a `.nir`;
-    `data` is an array x [sample, step, *shape], a dict or a path (see `datasets.load`); `output` the layer to read
-    where there are several (see `decode.read`); `out` the folder for the bundle. `options` are passed to engines
-    (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
+    `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
+    "pkg.mod:function") or a `.nir`; `data`: see `datasets.load`; `output` the layer to read where there are several
+    (see `decode.read`); `out` the folder for the bundle. `options` are passed to engines (`python`, `time_limit` for
+    lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
     learned, scored, overlaps = _data(data, labels, calibration)
-    opened = open_model(model, factory, scored.shape)
+    opened = open_model(model, factory, Reading(calling, mapping).of(scored, dt))
     network = lower(opened.graph, time_step(opened, scored, dt))
     outputs = _outputs(network, output, decode, scored)
     inputs = _stimulus(scored, network)
@@ -204,26 +206,51 @@ def _described(data: datasets.Dataset) -> dict[str, Any]:
     return {"name": Path(data.name).name, "samples": len(data), "binning": data.binning}
 
 
-def check(model: Any, *, factory: str | None = None, dt: float | None = None, data: Any = None) -> list[Finding]:
+def check(
+    model: Any,
+    *,
+    factory: str | None = None,
+    dt: float | None = None,
+    data: Any = None,
+    calling: str | None = None,
+    mapping: Mapping[type, Any] | None = None,
+) -> list[Finding]:
     """Every finding that would keep the model from being ported; empty if it can be. Needs no Lava, for a NIR graph no
     torch. See `examine.examine`.
     """
-    return examine(model, factory, dt, data).findings
+    return examine(model, factory, dt, data, Reading(calling, mapping)).findings
 
 
-def lint(model: Any, *, factory: str | None = None, dt: float | None = None, data: Any = None) -> list[Finding]:
+def lint(
+    model: Any,
+    *,
+    factory: str | None = None,
+    dt: float | None = None,
+    data: Any = None,
+    calling: str | None = None,
+    mapping: Mapping[type, Any] | None = None,
+) -> list[Finding]:
     """Every warning: what can be ported and still looks wrong, in the graph and, with data, in how it runs."""
-    return examine(model, factory, dt, data).warnings
+    return examine(model, factory, dt, data, Reading(calling, mapping)).warnings
 
 
-def export(model: Any, path: Path | str, *, factory: str | None = None, data: Any = None) -> list[str]:
-    """Write the model's NIR graph to `path`; with data, first prove that it behaves as the model does.
+def export(
+    model: Any,
+    path: Path | str,
+    *,
+    factory: str | None = None,
+    data: Any = None,
+    dt: float | None = None,
+    calling: str | None = None,
+    mapping: Mapping[type, Any] | None = None,
+) -> list[str]:
+    """Write the model's NIR graph to `path`, after a proof that it behaves as the model does: on the data, or else on
+    random spikes.
 
     Returns what was found, in lines. Raises `SpikeportError`; nothing is written then.
     """
-    found = datasets.load(data) if data is not None else None
-    opened = open_model(model, factory, None if found is None else found.shape)
-    lines = [f"{len(opened.graph.nodes)} nodes, {len(opened.graph.edges)} edges"]
+    given = datasets.load(data) if data is not None else None
+    opened = open_model(model, factory, Reading(calling, mapping).of(given, dt))
     if opened.module is None:
         raise refuse(
             "model-unknown",
@@ -232,10 +259,12 @@ def export(model: Any, path: Path | str, *, factory: str | None = None, data: An
             "there is nothing to export",
             "Use `spikeport check` to see whether it can be ported.",
         )
-    network = lower(opened.graph, time_step(opened, found, None))
-    if found is not None:
-        source = opened.compare(network, found)
-        if source is not None:
-            lines.append(f"equal to the model on {source.samples} samples, {len(source.near_ties)} near ties")
+    network = lower(opened.graph, time_step(opened, given, dt))
+    found = given or opened.random_data()
+    source = opened.compare(network, found)
+    lines = [f"{len(opened.graph.nodes)} nodes, {len(opened.graph.edges)} edges; called as {opened.exported.calling}"]
+    if source is not None:
+        what = "samples" if given else f"samples of random spikes, {found.steps} steps"
+        lines.append(f"equal to the model on {source.samples} {what}; {len(source.near_ties)} near ties")
     nir_file.write(opened.graph, path)
     return lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 CODES: dict[str, str] = {
+    "calling-unclear": "how the model is called cannot be told from its code",
     "checkpoint-needs-code": "the checkpoint cannot be read without running code from it",
     "checkpoint-unreadable": "the checkpoint is not a file that torch can read",
     "cycle-unsupported": "a loop through several neuron layers has no defined delay",

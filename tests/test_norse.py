@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from norse.torch.functional.reset import reset_subtract  # noqa: E402
 from norse.torch.module.leaky_integrator_box import LIBoxCell  # noqa: E402
 
 from spikeport.export import nir_file  # noqa: E402
-from spikeport.export import norse as norse_export  # noqa: E402
+from spikeport.export.model import export  # noqa: E402
 from spikeport.export.record import record  # noqa: E402
 from spikeport.pipeline import equivalence, network  # noqa: E402
 from spikeport.pipeline.lower import lower  # noqa: E402
@@ -36,6 +38,10 @@ def box_parameters(**changes):
 def shifted():
     """All voltages moved by -2: the same neuron in other coordinates."""
     return lif_parameters(v_leak=-2.0, v_reset=-2.0, v_th=-1.6)
+
+
+def refractory(steps):
+    return norse.LIFRefracParameters(lif_parameters(), rho_reset=torch.tensor(steps))
 
 
 MODELS = {
@@ -73,6 +79,18 @@ MODELS = {
         torch.nn.Linear(10, 3),
         norse.LI(dt=DT),
     ),
+    "LIFBoxCell, subtracts": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20), norse.LIFBoxCell(p=box_parameters(reset_method=reset_subtract), dt=DT)
+    ),
+    "LIFRefracCell": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20), norse.LIFRefracCell(p=refractory(3.0), dt=DT)
+    ),
+    "LIFRefracCell, half a step": lambda: norse.SequentialState(
+        torch.nn.Linear(6, 20), norse.LIFRefracCell(p=refractory(1.5), dt=DT)
+    ),
+    "LIFRefracRecurrentCell": lambda: norse.SequentialState(
+        norse.LIFRefracRecurrentCell(6, 20, p=refractory(2.0), dt=DT)
+    ),
     "IAF in time": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.IAF()),
 }
 
@@ -98,8 +116,8 @@ def net_layers(exported):
 
 
 def judged(model, x, exported=None):
-    exported = exported or norse_export.export(model, (6,))
-    recording = record(model, exported.neurons, x)
+    exported = exported or export(model, (6,))
+    recording = record(model, exported, x)
     net = lower(exported.graph, exported.dt or DT)
     return equivalence.judge(net, {"input": x}, recording.layers, recording.settings, recording.roundoff), recording
 
@@ -107,9 +125,9 @@ def judged(model, x, exported=None):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_exported_graph_is_the_model(name, tmp_path):
     model = build(name)
-    exported = norse_export.export(model, (6,))
+    exported = export(model, (6,))
     nir_file.write(exported.graph, tmp_path / "m.nir")  # what counts is what can be read back
-    read = norse_export.Exported(nir_file.read(tmp_path / "m.nir"), exported.neurons, exported.dt)
+    read = replace(exported, graph=nir_file.read(tmp_path / "m.nir"))
     found, recording = judged(model, spikes(), read)
     assert found.equal, found.errors[:1]
     assert len(found.near_ties) <= 2
@@ -137,7 +155,7 @@ def test_double_precision_counts_only_if_the_neurons_have_it_too(kind, roundoff)
 def test_a_graph_that_is_not_the_model_is_found(field, factor):
     """What Norse's own exporter gets wrong (tau times dt, w_in) and much less than that."""
     model = build("LIFRecurrentCell")
-    exported = norse_export.export(model, (6,))
+    exported = export(model, (6,))
     node = exported.graph.nodes["lif0"]
     setattr(node, field, getattr(node, field) * factor)
     found, _ = judged(model, spikes(40), exported)
@@ -150,8 +168,8 @@ def test_a_graph_that_is_not_the_model_is_found(field, factor):
 
 def test_a_recording_with_nan_is_not_equal():
     model = build("deep, read-outs")
-    exported = norse_export.export(model, (6,))
-    recording = record(model, exported.neurons, spikes())
+    exported = export(model, (6,))
+    recording = record(model, exported, spikes())
     recording.layers["4.li1"][3, 5, 1] = np.nan
     net = lower(exported.graph, exported.dt)
     found = equivalence.judge(net, {"input": spikes()}, recording.layers, recording.settings, recording.roundoff)
@@ -168,8 +186,8 @@ def test_a_near_tie_is_not_an_error_and_what_follows_is_its_consequence():
     with torch.no_grad():
         model[0].weight.fill_(float(weight))
     x = np.ones((1, 10 * steps, 1), np.uint8)
-    exported = norse_export.export(model, (1,))
-    recording = record(model, exported.neurons, x)
+    exported = export(model, (1,))
+    recording = record(model, exported, x)
     net = lower(exported.graph, None)
     found = equivalence.judge(net, {"input": x}, recording.layers, recording.settings, recording.roundoff)
     want = network.run(net, {"input": x})["if1"].spikes
@@ -200,7 +218,7 @@ def test_at_low_precision_a_wrong_graph_is_at_least_contested():
     x = (np.random.default_rng(0).random((20, 30, 784)) < 0.2).astype(np.uint8)
     with torch.no_grad():
         model[0].weight.mul_(6)
-    exported = norse_export.export(model)
+    exported = export(model)
     honest, _ = judged(model, x, exported)
     exported.graph.nodes["lif1"].w_in = exported.graph.nodes["lif1"].w_in * 1.1
     wrong, recording = judged(model, x, exported)
@@ -240,8 +258,8 @@ def test_rounding_in_folded_matrices_is_allowed_for():
 
 def test_a_readout_is_judged():
     model = build("deep, read-outs")
-    exported = norse_export.export(model, (6,))
-    recording = record(model, exported.neurons, spikes())
+    exported = export(model, (6,))
+    recording = record(model, exported, spikes())
     recording.layers["4.li1"][2, 9, 1] += 1e-3
     net = lower(exported.graph, exported.dt)
     found = equivalence.judge(net, {"input": spikes()}, recording.layers, recording.settings, recording.roundoff)
@@ -260,7 +278,7 @@ def test_a_linear_module_in_two_places_is_exported_twice():
     model = _twice()
     with torch.no_grad():
         model[0].weight.mul_(6)
-    exported = norse_export.export(model)
+    exported = export(model)
     assert [name for name in exported.graph.nodes if name.startswith("linear")] == ["linear0", "linear2"]
     assert judged(model, spikes(), exported)[0].equal
 
@@ -270,15 +288,26 @@ class _Doubles(norse.SequentialState):
         return super().forward(2 * x, state)
 
 
+def test_a_chain_with_a_forward_of_its_own_is_followed():
+    torch.manual_seed(1)
+    model = _Doubles(torch.nn.Linear(6, 6), norse.LIFCell(p=lif_parameters(), dt=DT))
+    exported = export(model)
+    assert list(exported.graph.nodes) == ["input", "scale", "linear0", "lif1", "output"]
+    assert judged(model, spikes(), exported)[0].equal
+
+
 def test_chains_that_are_none_are_refused():
     cell = norse.LIFCell(p=lif_parameters(), dt=DT)
     shared = norse.SequentialState(torch.nn.Linear(6, 6), cell, torch.nn.Linear(6, 6), cell)
-    doubles = _Doubles(torch.nn.Linear(6, 6), norse.LIFCell(dt=DT))
     plain = torch.nn.Sequential(torch.nn.Linear(6, 6), norse.LIFCell(dt=DT))
-    for model, where in ((shared, "module '3'"), (doubles, "module '0'"), (plain, "module '0'")):
+    for model, code, words in (
+        (shared, "module-unsupported", "called 10 times in 5 steps"),
+        (plain, "calling-unclear", "neuron module '1': it begins anew in every step"),
+    ):
         with pytest.raises(SpikeportError) as caught:
-            norse_export.export(model)
-        assert [(f.code, f.where) for f in caught.value.findings] == [("module-unsupported", where)]
+            export(model)
+        assert caught.value.code == code
+        assert words in str(caught.value)
 
 
 def test_a_model_that_does_not_run_on_the_data_is_refused_by_its_own_words():
@@ -286,21 +315,36 @@ def test_a_model_that_does_not_run_on_the_data_is_refused_by_its_own_words():
         torch.nn.Linear(6, 5), norse.LIFCell(dt=DT), torch.nn.Linear(4, 2), norse.LICell(dt=DT)
     )
     with pytest.raises(SpikeportError) as caught:
-        record(model, {}, spikes())
+        export(model)
     assert caught.value.code == "model-failed"
     assert "shapes cannot be multiplied" in str(caught.value)
 
 
+def test_a_model_that_fails_only_on_the_data_is_refused_too():
+    class Picky(norse.SequentialState):
+        def forward(self, x, state=None):
+            if len(x) == 12:
+                raise ValueError("no dozens")
+            return super().forward(x, state)
+
+    model = Picky(torch.nn.Linear(6, 5), norse.LIFCell(dt=DT))
+    exported = export(model)
+    with pytest.raises(SpikeportError) as caught:
+        record(model, exported, spikes(12))
+    assert caught.value.code == "model-failed"
+    assert "no dozens" in str(caught.value)
+
+
 def test_data_of_another_width_than_the_model_takes_is_refused():
     with pytest.raises(SpikeportError) as caught:
-        norse_export.export(build("LIFCell"), (7,))
+        export(build("LIFCell"), (7,))
     assert caught.value.code == "data-shape"
 
 
 REFUSED = {
     "module-unsupported": lambda: norse.SequentialState(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Tanh()),
     "reset-unsupported": lambda: norse.SequentialState(
-        torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(reset_method=reset_subtract), dt=DT)
+        torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(reset_method=lambda z, v, reset, th: v), dt=DT)
     ),
     "data-dt-disagrees": lambda: norse.SequentialState(norse.LIFCell(dt=1e-3), norse.LIFCell(dt=1e-4)),
 }
@@ -309,26 +353,24 @@ REFUSED = {
 @pytest.mark.parametrize("code", REFUSED)
 def test_what_has_no_nir_form_is_refused(code):
     with pytest.raises(SpikeportError) as caught:
-        norse_export.export(REFUSED[code](), (6,))
+        export(REFUSED[code](), (6,))
     assert caught.value.code == code
 
 
 def test_every_unsupported_module_is_named():
     with pytest.raises(SpikeportError) as caught:
-        norse_export.export(REFUSED["module-unsupported"](), (6,))
+        export(REFUSED["module-unsupported"](), (6,))
     assert [finding.where for finding in caught.value.findings] == ["module '1'", "module '2'"]
 
 
 def test_a_start_other_than_the_reset_is_kept():
     model = norse.SequentialState(torch.nn.Linear(6, 4), norse.LIFBoxCell(p=box_parameters(v_leak=0.1), dt=DT))
-    (layer,) = lower(norse_export.export(model).graph, DT).layers
+    (layer,) = lower(export(model).graph, DT).layers
     assert np.allclose((layer.initial, layer.reset), [[0.1] * 4, [0.0] * 4])
 
 
 def test_a_shape_that_no_module_tells_is_asked_for():
     with pytest.raises(SpikeportError) as caught:
-        norse_export.export(norse.SequentialState(norse.LIFCell(dt=DT)))
+        export(norse.SequentialState(norse.LIFCell(dt=DT)))
     assert caught.value.code == "data-shape"
-    assert norse_export.export(norse.SequentialState(norse.LIFCell(dt=DT)), (6,)).graph.nodes["lif0"].tau_mem.shape == (
-        6,
-    )
+    assert export(norse.SequentialState(norse.LIFCell(dt=DT)), (6,)).graph.nodes["lif0"].tau_mem.shape == (6,)

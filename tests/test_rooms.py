@@ -21,7 +21,7 @@ COMMON = {"numpy"}
 HOMES = {
     "sim": {"numba"},
     "hw_targets": {"lava", "scipy"},
-    "export": {"torch", "norse", "h5py", "nir", "faery"},
+    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery"},
     "pipeline": {"typer", "rich", "jinja2", "networkx", "scipy", "nir"},
 }
 FILES = [(room, path) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]

@@ -1,0 +1,96 @@
+"""NIR's nodes for linear functions: one rule per torch function, and per-channel factors and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.export.expressions import Apply
+from spikeport.export.parts import Shape
+
+
+def _linear(function: Apply, shape: Shape) -> Any:
+    weight, bias = _weight(function), _bias(function)
+    return nir.Linear(weight=weight) if bias is None else nir.Affine(weight=weight, bias=bias)
+
+
+def _conv1d(function: Apply, shape: Shape) -> Any:
+    weight = _weight(function)
+    bias = _bias(function, weight)
+    one = {key: _single(function[key]) for key in ("stride", "padding", "dilation")}
+    return nir.Conv1d(input_shape=int(shape[-1]), weight=weight, groups=function["groups"], bias=bias, **one)
+
+
+def _conv2d(function: Apply, shape: Shape) -> Any:
+    weight = _weight(function)
+    bias = _bias(function, weight)
+    two = {key: _double(function[key]) for key in ("stride", "padding", "dilation")}
+    return nir.Conv2d(input_shape=shape[-2:], weight=weight, groups=function["groups"], bias=bias, **two)
+
+
+def _average(function: Apply, shape: Shape) -> Any:
+    return nir.AvgPool2d(*(np.array(function[key]) for key in ("kernel", "stride", "padding")))
+
+
+def _sum(function: Apply, shape: Shape) -> Any:
+    return nir.SumPool2d(*(np.array(function[key]) for key in ("kernel", "stride", "padding")))
+
+
+def _flatten(function: Apply, shape: Shape) -> Any:
+    return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=function["start"], end_dim=function["end"])
+
+
+def _channels(function: Apply, shape: Shape) -> Any:
+    weight, bias = _weight(function), _bias(function)
+    assert_bias = np.zeros(len(weight)) if bias is None else bias
+    return channelwise(weight, assert_bias, shape)
+
+
+def channelwise(factor: NDArray[Any], offset: NDArray[Any], shape: Shape) -> Any:
+    """y = factor x + offset with one value per channel (the first axis): a convolution that keeps channels apart."""
+    channels = shape[0]
+    factor, offset = (np.broadcast_to(np.asarray(v, np.float64).ravel(), (channels,)).copy() for v in (factor, offset))
+    if len(shape) == 1:
+        return nir.Affine(weight=np.diag(factor), bias=offset)
+    weight = factor.reshape(channels, 1, *[1] * (len(shape) - 1))
+    if len(shape) == 2:
+        return nir.Conv1d(shape[1], weight, stride=1, padding=0, dilation=1, groups=channels, bias=offset)
+    one = (1, 1)
+    return nir.Conv2d(shape[1:], weight, stride=one, padding=(0, 0), dilation=one, groups=channels, bias=offset)
+
+
+def _weight(function: Apply) -> NDArray[Any]:
+    if function.weight is None:
+        raise TypeError(f"{function.function} has no weight")
+    return function.weight.values
+
+
+def _bias(function: Apply, weight: NDArray[Any] | None = None) -> Any:
+    """The bias; zeros of the weight's type where a node must have one (NIR cannot write a convolution without)."""
+    if function.bias is not None:
+        return function.bias.values
+    return None if weight is None else np.zeros(len(weight), weight.dtype)
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _double(value: Any) -> Any:
+    return value if isinstance(value, str | tuple) else (value, value)
+
+
+NODES: dict[str, tuple[str, Callable[[Apply, Shape], Any]]] = {
+    "linear": ("linear", _linear),
+    "conv1d": ("conv", _conv1d),
+    "conv2d": ("conv", _conv2d),
+    "avg_pool2d": ("pool", _average),
+    "lp_pool2d": ("pool", _sum),
+    "flatten": ("flatten", _flatten),
+    "channels": ("norm", _channels),
+}
+"""Linear function -> (prefix of its name, its NIR node given the shape of its input)."""
