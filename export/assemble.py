@@ -77,7 +77,7 @@ class Assembly:
         (inner,) = expression.inputs
         prefix, rule = NODES[function.function]
         before = self._ends(inner)
-        return self._add(self.names.of(function.path, prefix), rule(function, inner.shape), before)
+        return self._add(self.names.of(function.path, prefix), rule(function, inner.shape, expression.shape), before)
 
     def _combined(self, expression: Expression) -> list[str]:
         """Terms with their factors; the constant goes with the first of them."""

@@ -143,7 +143,7 @@ UNTIMED = frozenset({"IF", "Linear", "Affine", "Conv1d", "Conv2d", "AvgPool2d", 
 """NIR nodes that mean the same in any time step."""
 _BETWEEN = (
     "between neurons NIR has linear functions only, and nothing is approximated",
-    "Use a constant per channel, or put it into the bias of the layer before.",
+    "Keep the elements as they are, and constants the same for a whole channel.",
 )
 _CORRECT = "Correct the rule's Part."
 

@@ -93,11 +93,12 @@ def _spiking(name: str, module: Any, shape: Shape, loses_input: bool) -> dict[st
     """Threshold and reset; `loses_input`: a delayed reset to zero costs the step's input."""
     _require_plain(name, module)
     delayed = getattr(module, "reset_delay", True)
-    about: dict[str, Any] = {
+    resets: dict[str, dict[str, Any]] = {
         "subtract": {"reset": "subtract_delayed" if delayed else "subtract_guarded"},
         "zero": {"refractory_steps": 1} if delayed and loses_input else {},
         "none": {"reset": "none"},
-    }[module.reset_mechanism]
+    }
+    about = resets[module.reset_mechanism]
     found = {"v_threshold": full(module.threshold, shape), "v_reset": np.zeros(shape)}
     return found | ({"metadata": about} if about else {})
 

@@ -69,7 +69,7 @@ def steady(trace: Trace, neurons: Neurons) -> tuple[Steady, list[Finding]]:
     into = {path: received for path, received in into.items() if path in reaching}
     for expression in [*undecided, *into.values()]:
         found += _unsuitable(expression)
-    if not outputs and not found:
+    if not into and not found:
         found.append(_finding("", "what it returns does not come from its neurons, as far as it can be followed", _END))
     return Steady(into, outputs), list(dict.fromkeys(found))
 

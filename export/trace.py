@@ -185,16 +185,28 @@ class Tracer(TorchFunctionMode):
 
     def _called(self, path: str, module: Any, neuron: Neuron, args: Any, kwargs: Any) -> Call:
         x: Any = args[0] if args else next(iter(kwargs.values()), None)
-        value, given = self._known(x), neuron.given(module, args, kwargs)
+        value, given = self._received(x), neuron.given(module, args, kwargs)
         if path not in self._state:
             start = neuron.start(module, x) if given else {}
             other = [name for name, tensor in given.items() if name in start and not _equal(tensor, start[name])]
-            return Call(value if isinstance(value, Value) else None, "it is not the one it starts in" if other else "")
+            return Call(value, "it is not the one it starts in" if other else "")
         held = {name: getattr(module, name, None) for name in neuron.hidden} | given
         found = {name: self._known(held.get(name)) for name in self._state[path]}
         wrong = [name for name, source in self._state[path].items() if not _is_source(found[name], source)]
         state = "" if not wrong else "it was changed" if any(found[name] for name in wrong) else RESTARTED
-        return Call(value if isinstance(value, Value) else None, state)
+        return Call(value, state)
+
+    def _received(self, x: Any) -> Value | None:
+        """What a neuron is called on: a signal, or, before the first spike has come around, a constant."""
+        value = self._known(x)
+        if value is None and isinstance(x, torch.Tensor) and x.ndim > 1:
+            try:
+                axes: Axes = (("sample",),)
+                constant, shape = self._site("", x).constant(x, axes), tuple(x.shape[1:])
+                value = Value(self.trace.expressions.combine([], shape, constant), axes)
+            except UnsupportedError:
+                return None
+        return value if isinstance(value, Value) else None
 
     def _leaving(self, path: str) -> Any:
         def hook(module: Any, args: Any, kwargs: Any, output: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikeport.export.expressions import Apply, Array, Expression, Expressions, Opaque, Source
+from spikeport.export.expressions import INPUT, Apply, Array, Expression, Expressions, Opaque, Source
 from spikeport.export.parts import Shape, array
 
 Axes = tuple[tuple[str, ...], ...]
@@ -112,13 +112,14 @@ class Site:
         """`of` in the shape of a whole tensor: leading axes stay what they are, others may be merged."""
         axes, features = self._leading(of, shape)
         before = of.expression
+        if isinstance(before.operation, Apply) and before.operation.function == "view":
+            before = before.inputs[0]
         if features == before.shape:
             return Value(before, axes)
-        if isinstance(before.operation, Source) and before.operation.name == "input":
+        if isinstance(before.operation, Source) and before.operation.name == INPUT:
             return Value(self.expressions.source(before.operation, features), axes)
-        start, end = merged(before.shape, features)
-        settings = (("end", end), ("start", start))
-        return Value(self.expressions.make(Apply("flatten", self.path, settings), (before,), features), axes)
+        operation = Apply("view", self.path, (("line", self.line),))
+        return Value(self.expressions.make(operation, (before,), features), axes)
 
     def _leading(self, of: Value, shape: Shape) -> tuple[Axes, Shape]:
         """Which leading axes a reshaped tensor has, and what is left for its elements."""
@@ -155,12 +156,3 @@ def steps_agree(expressions: Expressions, steps: Sequence[Expression]) -> Expres
     seen = [expressions.seen_from(expression, step) for step, expression in enumerate(steps)]
     same = all(expressions.as_of(seen[-1], step) is one for step, one in enumerate(seen))
     return seen[-1] if same else None
-
-
-def merged(before: Shape, after: Shape) -> tuple[int, int]:
-    """(first, last) of the dimensions that were merged into one."""
-    for start in range(len(before)):
-        for end in range(start, len(before)):
-            if after == (*before[:start], prod(before[start : end + 1]), *before[end + 1 :]):
-                return start, end
-    raise UnsupportedError(f"it turns elements {before} into {after}, and NIR can only merge dimensions")

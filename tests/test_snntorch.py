@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import nir_steps
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 snn = pytest.importorskip("snntorch")
 
+import fronts  # noqa: E402
 from torch import nn  # noqa: E402
 
 from spikeport.export.model import export  # noqa: E402
 from spikeport.export.record import record  # noqa: E402
-
-
-def heaviside(x):
-    """A spike in the type of the voltage; snnTorch's own is float32 always."""
-    return (x > 0).to(x)
+from spikeport.sim.errors import SpikeportError  # noqa: E402
 
 
 def leaky(**changes):
-    return snn.Leaky(**({"beta": 0.9, "threshold": 0.5, "spike_grad": heaviside} | changes))
+    return snn.Leaky(**({"beta": 0.9, "threshold": 0.5, "spike_grad": fronts.heaviside} | changes))
 
 
 def synaptic(**changes):
-    return snn.Synaptic(**({"alpha": 0.7, "beta": 0.8, "threshold": 0.9, "spike_grad": heaviside} | changes))
+    return snn.Synaptic(**({"alpha": 0.7, "beta": 0.8, "threshold": 0.9, "spike_grad": fronts.heaviside} | changes))
 
 
 def lapicque(**changes):
-    return snn.Lapicque(**({"R": 5.0, "C": 2.0, "time_step": 1.0, "threshold": 0.5, "spike_grad": heaviside} | changes))
+    return snn.Lapicque(
+        **({"R": 5.0, "C": 2.0, "time_step": 1.0, "threshold": 0.5, "spike_grad": fronts.heaviside} | changes)
+    )
 
 
 def recurrent(kind, **changes):
-    given = {"beta": 0.9, "threshold": 0.7, "linear_features": 20, "spike_grad": heaviside}
+    given = {"beta": 0.9, "threshold": 0.7, "linear_features": 20, "spike_grad": fronts.heaviside}
     given |= {"alpha": 0.6} if kind is snn.RSynaptic else {}
     return kind(**(given | changes))
 
@@ -127,27 +125,86 @@ MODELS = {
 
 
 def build(name, kind=torch.float64):
-    torch.manual_seed(2)
-    model = MODELS[name]().to(kind)
-    with torch.no_grad():
-        for key, parameter in model.named_parameters():
-            if "weight" in key and "recurrent" not in key:
-                parameter.mul_(3)
-    return model
-
-
-def spikes(samples=6, steps=200, seed=0):
-    return (np.random.default_rng(seed).random((samples, steps, 6)) < 0.4).astype(np.uint8)
+    return fronts.louder(MODELS[name](), 3).to(kind)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_graph_spikes_as_the_module_does(name):
-    model = build(name)
-    exported = export(model)
-    want = record(model, exported, spikes()).layers
-    got = nir_steps.run(exported.graph, spikes(), exported.dt)
-    assert set(want) == set(got)
-    for layer in want:
-        assert 0.005 < want[layer].mean() < 0.98, layer
-        assert int((want[layer] != got[layer]).sum()) == 0, layer
+def test_the_graph_spikes_as_the_module_does(name, tmp_path):
+    exported = fronts.require_same(build(name), fronts.spikes(6), tmp_path / "m.nir")
     assert exported.calling == ("sequence" if "carried" in name else "step")
+    assert exported.source == "snntorch"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_single_precision_only_near_ties_differ(name):
+    model = build(name, torch.float32)
+    exported = export(model)
+    found = fronts.judged(model, fronts.spikes(6), exported)
+    assert found.equal, found.errors[:1]
+    assert found.spikes > 100
+
+
+def test_time_constants_are_in_the_time_step_that_the_user_gives():
+    model = build("Synaptic, zero, delay True")
+    slow, fast = export(model), export(model, dt=2e-4)
+    assert (slow.dt, fast.dt) == (1e-3, 2e-4)
+    assert np.allclose(fast.graph.nodes["lif1"].tau_syn, slow.graph.nodes["lif1"].tau_syn / 5, rtol=1e-12)
+    assert fronts.judged(model, fronts.spikes(6), fast).errors == ()
+
+
+REFUSED = {
+    "inhibition": (lambda: Hidden(leaky(inhibition=True, init_hidden=True)), "inhibition=True"),
+    "graded": (lambda: Hidden(leaky(graded_spikes_factor=2.0, init_hidden=True)), "graded_spikes_factor=2.0"),
+    "quantized": (lambda: Hidden(leaky(state_quant=lambda v: v.round(), init_hidden=True)), "state_quant"),
+    "Alpha": (lambda: Hidden(snn.Alpha(alpha=0.9, beta=0.8, init_hidden=True)), "it is a Alpha"),
+    "LinearLeaky": (lambda: Hidden(snn.LinearLeaky(0.9, 20, 20)), "it is a LinearLeaky"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_nir_cannot_say_is_refused_by_name(name):
+    make, words = REFUSED[name]
+    with pytest.raises(SpikeportError) as caught:
+        export(make())
+    assert caught.value.code == "module-unsupported"
+    assert words in caught.value.findings[0].what
+    assert "1" in caught.value.findings[0].where
+
+
+class Meddles(Carried):
+    def forward(self, x):
+        mem, spikes = self.lif1.init_leaky(), []
+        for step in range(x.size(0)):
+            spk, mem = self.lif1(self.fc1(x[step]), 0.5 * mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+class Starts(Carried):
+    def forward(self, x):
+        mem, spikes = torch.full((x.size(1), 20), 0.3), []
+        for step in range(x.size(0)):
+            spk, mem = self.lif1(self.fc1(x[step]), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("kind", [Meddles, Starts])
+def test_a_state_of_the_models_own_making_is_refused(kind):
+    with pytest.raises(SpikeportError) as caught:
+        export(kind(leaky()))
+    assert caught.value.code == "module-unsupported"
+    assert "state" in caught.value.findings[0].what
+    assert "lif1" in caught.value.findings[0].where
+
+
+def test_state_left_from_training_is_not_recorded_and_none_of_ours_is_left():
+    model = build("Leaky, subtract, delay True")
+    x = fronts.spikes(6, samples=3)
+    exported = export(model)
+    fresh = record(model, exported, x).layers["lif1"]
+    model(torch.ones(3, 6, dtype=torch.float64))
+    assert model[1].mem.any()
+    assert (record(model, exported, x).layers["lif1"] == fresh).all()
+    assert not model[1].mem.any()
