@@ -23,7 +23,7 @@ from spikeport.sim.files import unwritable
 from spikeport.sim.store import save_program, save_trace
 
 MANIFEST = "manifest.json"
-PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse")
+PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse", "snntorch", "spikingjelly")
 
 
 def require_free(folder: Path) -> None:

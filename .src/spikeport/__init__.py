@@ -8,10 +8,13 @@ spikeport` loads neither torch nor Lava.
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import spikeport.export as _room
+
 if TYPE_CHECKING:
-    from spikeport.pipeline.run import check, export, lint, port
+    from spikeport.pipeline.run import check, lint, port
     from spikeport.sim.errors import SpikeportError
     from spikeport.sim.store import load_program as load
 
@@ -20,7 +23,6 @@ __all__ = ["SpikeportError", "check", "export", "lint", "load", "port"]
 
 _HOMES = {
     "port": ("spikeport.pipeline.run", "port"),
-    "export": ("spikeport.pipeline.run", "export"),
     "check": ("spikeport.pipeline.run", "check"),
     "lint": ("spikeport.pipeline.run", "lint"),
     "load": ("spikeport.sim.store", "load_program"),
@@ -33,3 +35,14 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'spikeport' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+class _Room(ModuleType):
+    """`spikeport.export` is a verb and a room; Python gives a room's name to its module, so the module is called."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return import_module("spikeport.pipeline.run").export(*arguments, **named)
+
+
+_room.__class__ = _Room
+export = _room
