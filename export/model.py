@@ -27,7 +27,8 @@ from spikeport.sim.errors import Finding, SpikeportError, refuse
 
 @dataclass(frozen=True)
 class Exported:
-    """`neurons`: NIR node name -> the module whose output that node's is, and how it is called.
+    """`neurons`: NIR node name -> the module whose output that node's is, and how it is called; `stateful`: all modules
+    that begin anew with a sample, those too that lead to no output.
 
     `dt` in seconds, None without time constants; `calling` is a key of `CALLINGS`, `steps` how many the model runs if
     it does not take that from its input.
@@ -35,6 +36,7 @@ class Exported:
 
     graph: Any
     neurons: dict[str, tuple[torch.nn.Module, Neuron]]
+    stateful: tuple[tuple[torch.nn.Module, Neuron], ...]
     dt: float | None
     calling: str
     steps: int | None
@@ -80,7 +82,9 @@ class _Exporter:
         self, model: torch.nn.Module, neurons: Neurons, trial: Trial, expressions: Expressions, dt: float | None
     ) -> None:
         self.trial, self.expressions = trial, expressions
-        self.neurons = {path: (neurons[path][0], neurons[path][1] or Neuron(_no_rule)) for path in trial.found.into}
+        ruled = {path: (module, neuron) for path, (module, neuron) in neurons.items() if neuron is not None}
+        self.neurons = {path: ruled[path] for path in trial.found.into}
+        self.stateful = tuple(ruled.values())
         self.names = Names(model)
         self.dt = self._time_step(dt)
 
@@ -102,7 +106,7 @@ class _Exporter:
         about |= {} if dt is None else {"dt": dt}
         written = nir.NIRGraph(graph.nodes, graph.edges, metadata=about, type_check=False)
         own_steps = self.trial.steps if self._own_steps() else None
-        return Exported(written, neurons, dt, self.trial.calling, own_steps, source)
+        return Exported(written, neurons, self.stateful, dt, self.trial.calling, own_steps, source)
 
     def _own_steps(self) -> bool:
         return self.trial.calling == "static" or self.trial.steps != STEPS
@@ -146,10 +150,6 @@ _BETWEEN = (
     "Keep the elements as they are, and constants the same for a whole channel.",
 )
 _CORRECT = "Correct the rule's Part."
-
-
-def _no_rule(name: str, module: torch.nn.Module, shape: Shape) -> Part:
-    raise AssertionError("a module without a rule is a finding before it is exported")
 
 
 def _by_data() -> Finding:

@@ -109,7 +109,7 @@ def _run(model: torch.nn.Module, exported: Exported, steps: torch.Tensor) -> dic
 
 
 def _reset(exported: Exported) -> None:
-    for module, neuron in exported.neurons.values():
+    for module, neuron in exported.stateful:
         neuron.reset(module)
 
 

@@ -91,6 +91,10 @@ MODELS = {
     "LIFRefracRecurrentCell": lambda: norse.SequentialState(
         norse.LIFRefracRecurrentCell(6, 20, p=refractory(2.0), dt=DT)
     ),
+    "LIFRecurrentCell, by hand": lambda: norse.RecurrentSequential(
+        torch.nn.Linear(6, 6), norse.LIFCell(p=lif_parameters(), dt=DT)
+    ),
+    "lifted": lambda: torch.nn.Sequential(norse.Lift(torch.nn.Linear(6, 20)), norse.LIF(p=lif_parameters(), dt=DT)),
     "IAF in time": lambda: norse.SequentialState(torch.nn.Linear(6, 20), norse.IAF()),
 }
 
@@ -355,6 +359,22 @@ def test_what_has_no_nir_form_is_refused(code):
     with pytest.raises(SpikeportError) as caught:
         export(REFUSED[code](), (6,))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "cell", [norse.LSNNCell, norse.LIFAdExCell, norse.LIFExCell, norse.IzhikevichCell, norse.LIFRefracCell]
+)
+def test_cells_that_nir_has_no_neuron_for_are_refused_by_name(cell):
+    parameters = {
+        norse.IzhikevichCell: lambda: {"spiking_method": norse.functional.izhikevich.tonic_spiking},
+        norse.LIFRefracCell: lambda: {
+            "p": norse.LIFRefracParameters(lif_parameters(), rho_reset=torch.linspace(1.0, 5.0, 4))
+        },
+    }.get(cell, dict)()
+    with pytest.raises(SpikeportError) as caught:
+        export(norse.SequentialState(torch.nn.Linear(6, 4), cell(**parameters)))
+    assert caught.value.code == "module-unsupported"
+    assert cell.__name__ in caught.value.findings[0].what
 
 
 def test_every_unsupported_module_is_named():

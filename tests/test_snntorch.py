@@ -144,6 +144,14 @@ def test_in_single_precision_only_near_ties_differ(name):
     assert found.spikes > 100
 
 
+def test_a_recurrent_convolution(tmp_path):
+    neuron = recurrent(
+        snn.RLeaky, linear_features=None, conv2d_channels=3, kernel_size=3, threshold=0.5, init_hidden=True
+    )
+    model = fronts.louder(nn.Sequential(nn.Conv2d(2, 3, 3), neuron), 3).double()
+    fronts.require_same(model, fronts.spikes(2, 6, 6, samples=2, steps=100), tmp_path / "m.nir")
+
+
 def test_time_constants_are_in_the_time_step_that_the_user_gives():
     model = build("Synaptic, zero, delay True")
     slow, fast = export(model), export(model, dt=2e-4)

@@ -102,6 +102,9 @@ BETWEEN = {
     "dropout in eval": net(lambda self, y: F.dropout(self.fc2(y), 0.5, self.training).clone().contiguous()),
     "batch norm": net(lambda self, y: self.bn(self.fc2(y)), _norm),
     "batch norm of a sum": net(lambda self, y: self.bn(self.fc2(y) + y) + y, _norm),
+    "weight norm": net(
+        lambda self, y: self.fc2(y), lambda self: nn.utils.parametrizations.weight_norm(self.fc2, name="weight")
+    ),
     "views": net(lambda self, y: self.fc2(y.unsqueeze(1).squeeze(1).view(y.size(0), -1).detach())),
 }
 
@@ -112,6 +115,14 @@ def test_what_stands_between_neurons_is_followed(name, tmp_path):
     exported = fronts.require_same(model, fronts.spikes(6), tmp_path / "m.nir")
     assert exported.calling == "step"
     assert list(exported.neurons) == ["lif1", "lif2"]
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_in_single_precision_only_near_ties_differ(name):
+    model = fronts.louder(BETWEEN[name](), 2)
+    found = fronts.judged(model, fronts.spikes(6), export(model))
+    assert found.equal, found.errors[:1]
+    assert found.spikes > 100
 
 
 def test_the_graph_is_as_small_as_it_can_be():
@@ -145,7 +156,9 @@ def test_convolutions_and_pools(name, tmp_path):
         norm.running_var.uniform_(0.5, 2)
     x = fronts.spikes(2, 6, 6, samples=2, steps=100)
     model(torch.zeros(1, 2, 6, 6))  # makes the lazy layer
-    fronts.require_same(fronts.louder(model, 3).double(), x, tmp_path / "m.nir")
+    exported = export(fronts.louder(model, 3), (2, 6, 6))
+    assert fronts.judged(model, x, exported).equal  # in single precision
+    fronts.require_same(model.double(), x, tmp_path / "m.nir")
 
 
 def test_one_dimension(tmp_path):
@@ -299,11 +312,13 @@ def test_each_way_of_calling_can_be_said_and_a_wrong_one_is_refused(name):
     assert caught.value.code in ("calling-unclear", "model-failed", "data-shape", "module-unsupported")
 
 
-def test_a_number_of_steps_of_the_models_own_is_found(tmp_path):
-    class Fixed(Loop):
-        def forward(self, x):
-            return super().forward(x[:20])
+@pytest.mark.parametrize("name", [name for name in LOOPS if name != "static input"])
+def test_loops_in_single_precision(name):
+    model = fronts.louder(LOOPS[name][0](), 2)
+    assert fronts.judged(model, fronts.spikes(6), export(model)).equal
 
+
+def test_a_number_of_steps_of_the_models_own_is_found():
     class Ranged(Loop):
         def forward(self, x):
             mem, found = None, []
@@ -345,6 +360,48 @@ def test_outputs_in_tuples_are_the_layers_they_come_from():
     for kind in (Both, Voltage):
         edges = export(kind()).graph.edges
         assert [edge for edge in edges if edge[1] == "output"] == [("lif2", "output")]
+
+
+def test_layers_that_are_returned_beside_each_other_are_outputs_of_their_own(tmp_path):
+    class Two(Net):
+        def forward(self, x):
+            spk1 = self.lif1(self.fc1(x))
+            return self.lif2(self.fc2(spk1)), {"hidden": spk1}
+
+    model = fronts.louder(Two(), 2).double()
+    exported = fronts.require_same(model, fronts.spikes(6), tmp_path / "m.nir")
+    ends = [edge for edge in exported.graph.edges if edge[1].startswith("output")]
+    assert ends == [("lif2", "output"), ("lif1", "output2")]
+
+
+def test_neurons_that_lead_nowhere_are_left_out_and_still_begin_anew():
+    class Aside(Net):
+        def forward(self, x):
+            spk1 = self.lif1(self.fc1(x))
+            self.lif2(self.fc2(spk1))
+            return spk1
+
+    model = fronts.louder(Aside(), 2)
+    exported = export(model)
+    assert list(exported.neurons) == ["lif1"]
+    record(model, exported, fronts.spikes(6, samples=260, steps=3))  # two batches of different sizes
+    assert not model.lif2.mem.any()
+
+
+def test_a_branch_that_differs_between_data_only_is_found():
+    class Choosy(Loop):
+        def forward(self, x):
+            mem1, found, fc = None, [], self.fc1 if x[0, 0, 0] > 0 else self.other
+            for x_t in x:
+                spk1, mem1 = self.lif1(fc(x_t), mem1)
+                found.append(spk1)
+            return torch.stack(found)
+
+    model = Choosy()
+    model.other = nn.Linear(6, 12)
+    with pytest.raises(SpikeportError) as caught:
+        export(model)
+    assert "depends on the data" in str(caught.value)
 
 
 def test_a_loop_over_two_layers_has_its_delay_and_is_judged_by_lowering():
