@@ -89,7 +89,7 @@ def _pool(node: Any, shape: Shape, weight: float) -> Mapped:
     if min(kernel) < 1:
         raise ValueError(f"a window of {kernel} holds nothing")
     pad = [(p, p) for p in _pair(node.padding, 2)]
-    return _unroll(np.broadcast_to(weight, (shape[0], 1, *kernel)), shape, stride, pad, (1, 1), shape[0])
+    return unroll(np.broadcast_to(weight, (shape[0], 1, *kernel)), shape, stride, pad, (1, 1), shape[0])
 
 
 def _pair(value: Any, count: int) -> tuple[int, ...]:
@@ -120,17 +120,18 @@ def _convolve(
     (groups,) = _pair(node.groups, 1)
     if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != shape[0]:
         raise ValueError(f"weight {weight.shape} with {groups} groups does not take {shape[0]} channels")
-    out_shape, matrix, bias = _unroll(weight, shape, stride, pad, dilation, groups)
+    out_shape, matrix, bias = unroll(weight, shape, stride, pad, dilation, groups)
     given = getattr(node, "bias", None)
     if given is not None:
         bias = np.repeat(np.asarray(given, np.float64), int(np.prod(out_shape[1:])))
     return out_shape, matrix, bias
 
 
-def _unroll(
+def unroll(
     weight: Any, shape: Shape, stride: Shape, pad: list[tuple[int, int]], dilation: Shape, groups: int
 ) -> Mapped:
-    """Every (output element, kernel element) pair with an input element inside the image becomes one matrix entry."""
+    """A convolution as (output shape, matrix, zero bias): every (output element, kernel element) pair with an input
+    element inside the image becomes one matrix entry. `weight` [out, in / groups, height, width]."""
     out, per_group, *kernel = weight.shape
     sizes = []
     for n, k, s, (before, after), d in zip(shape[1:], kernel, stride, pad, dilation, strict=True):

@@ -72,6 +72,10 @@ CODES: dict[str, str] = {
     "reset-unsupported": "a neuron resets to a value, or in a way, that the integers cannot express",
     "scale-impossible": "no scale brings a layer into the integer ranges",
     "setup-failed": "an environment could not be set up",
+    "slayer-shape": "shapes in a SLAYER network do not fit each other",
+    "slayer-unreadable": "the file is not a SLAYER network",
+    "slayer-unsupported": "a layer of a SLAYER network is of a kind that cannot be run as it was trained",
+    "slayer-values": "a value of a SLAYER network is missing, not whole or out of its range",
 }
 """Every code that spikeport can report, with its meaning. Codes are stable: they are added, never renamed."""
 
