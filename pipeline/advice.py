@@ -25,6 +25,8 @@ REMEDIES = {
 
 def advice(data: dict[str, Any]) -> list[str]:
     """At most `MOST` sentences; empty where nothing was lost that a rounding could be blamed for."""
+    if data["fidelity"] is None:
+        return []
     found = [*_layers(data["fidelity"]["layers"]), *_inputs(data["inputs"]), *_roundings(data["attribution"])]
     return [said for _, said in sorted(found, key=lambda f: -f[0])[:MOST]]
 

@@ -57,8 +57,8 @@ def _others(folder: Path) -> str:
 
 
 def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
-    """Write model.nir, program.npz, trace.npz, report.json, report.html, manifest.json; replace an older bundle at the
-    end.
+    """Write program.npz, trace.npz, report.json, report.html, manifest.json and, where the model is a graph,
+    model.nir; replace an older bundle at the end.
     """
     folder = Path(os.path.realpath(folder))
     require_free(folder)
@@ -82,7 +82,8 @@ def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
 
 def _fill(result: Result, folder: Path, command: Sequence[str]) -> None:
     folder.mkdir()
-    nir_file.write(result.model.graph, folder / "model.nir")
+    if result.model.graph is not None:
+        nir_file.write(result.model.graph, folder / "model.nir")
     save_program(result.program, folder / "program.npz")
     save_trace(result.trace, folder / "trace.npz")
     (folder / "report.json").write_text(json.dumps(result.report.data, indent=1, allow_nan=False) + "\n")

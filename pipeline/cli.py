@@ -49,7 +49,7 @@ def _listed(names: str) -> list[str]:
 
 @app.command()
 def port(
-    model: Annotated[Path, typer.Argument(help="Checkpoint or .nir.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, .nir or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="Folder for the bundle.")],
     factory: Factory = None,
@@ -94,7 +94,7 @@ def port(
 
 @app.command()
 def export(
-    checkpoint: Path,
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or SLAYER's .net.")],
     out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
     factory: Factory = None,
     data: Annotated[
@@ -118,7 +118,7 @@ def export(
 
 @app.command()
 def check(
-    model: Annotated[Path, typer.Argument(help=".nir, or a checkpoint with --model.")],
+    model: Annotated[Path, typer.Argument(help=".nir, .net, or a checkpoint with --model.")],
     factory: Factory = None,
     calling: Calling = None,
     dt: Step = None,
@@ -167,7 +167,7 @@ def bin_events(
 
 @app.command()
 def run(
-    program: Annotated[Path, typer.Argument(help="program.npz, or a bundle's folder.")],
+    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
     engine: Annotated[str, typer.Option(help="fast, reference or lava.")] = "fast",
@@ -204,7 +204,7 @@ def run(
 
 @app.command()
 def verify(
-    program: Annotated[Path, typer.Argument(help="program.npz, or a bundle's folder.")],
+    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
     data: Data,
     engines: Engines = "fast,reference,lava",
     against: Annotated[Path | None, typer.Option(help="A recording: .npz of LAYER.VARIABLE arrays and `time`.")] = None,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.pipeline import datasets, inspect, lint, lint_data
+from spikeport.pipeline import datasets, inspect, lint, lint_data, slayer_port
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.models import Model, Reading, open_model, time_step
 from spikeport.pipeline.subgraphs import opened as flattened
@@ -36,6 +37,9 @@ def examine(
     Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
     a call that says nothing about the model: no file, data that does not fit.
     """
+    if slayer_port.is_net(model):
+        slayer_port.require_none({"factory": factory, "dt": dt, "data": data})
+        return Examined(list(slayer_port.findings(Path(model))), [])
     given = datasets.load(data) if data is not None else None
     try:
         opened = open_model(model, factory, (reading or Reading()).of(given, dt))

@@ -120,7 +120,7 @@ def judge(
     score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
     if labels is not None:
         (output,) = outputs
-        _require_answers(labels, activity[output].v.shape[2])
+        require_answers(labels, activity[output].v.shape[2])
         right, still = want[0] == labels, got[0] == labels
         score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
     metric, before, after, loss = score
@@ -132,7 +132,7 @@ def judge(
         loss,
         dict(outputs),
         len(same),
-        max(_silent(activity[o], way) for o, way in outputs.items()),
+        max(silent(activity[o], way) for o, way in outputs.items()),
         layers,
         _first(activity, trace),
     )
@@ -144,7 +144,8 @@ def _voltage(quantized: Quantized, trace: Trace, output: str) -> NDArray[Any]:
     return quantized.scales[output].comparable(v)
 
 
-def _require_answers(labels: NDArray[Any], outputs: int) -> None:
+def require_answers(labels: NDArray[Any], outputs: int) -> None:
+    """Raise `SpikeportError` (`data-range`) unless every label is the number of an output neuron."""
     if labels.min() < 0 or labels.max() >= outputs:
         raise refuse(
             "data-range",
@@ -155,11 +156,19 @@ def _require_answers(labels: NDArray[Any], outputs: int) -> None:
         )
 
 
-def _silent(output: LayerActivity, way: str) -> float:
+def silent(output: LayerActivity | LayerTrace, way: str) -> float:
     """The share of samples without a spike, or without a voltage that differs between neurons."""
-    if way == "count":
+    if way == "count" or output.v is None:
         return float((output.spikes.sum((1, 2)) == 0).mean())
     return float((np.ptp(output.v, axis=2).max(1) == 0).mean())
+
+
+def room(layer: LayerTrace) -> tuple[float | None, int | None]:
+    """(bits by which |u| and |v| stayed below 2**23, how often v stood at its limit); None where not recorded."""
+    if layer.u is None or layer.v is None:
+        return None, None
+    reach = max(int(np.abs(layer.u.astype(np.int64)).max()), int(np.abs(layer.v.astype(np.int64)).max()), 1)
+    return float(np.log2(arith.STATE_EDGE / reach)), int((np.abs(layer.v) == arith.STATE_EDGE - 1).sum())
 
 
 def _layer(
@@ -169,13 +178,11 @@ def _layer(
     scale, got = quantized.scales[name], layer.spikes
     spikes = int(want.sum(dtype=np.int64))
     peak = np.abs(own.threshold - own.reset) if own.spikes else np.abs(v_want - own.reset).max(initial=0.0)
-    error = headroom = saturations = None
-    if layer.u is not None and layer.v is not None:
+    error = None
+    headroom, saturations = room(layer)
+    if layer.v is not None:
         off = np.abs(layer.v * scale.unit + scale.offset - v_want)
         error = float((off / np.where(peak > 0, peak, 1.0)).mean())
-        reach = max(int(np.abs(layer.u.astype(np.int64)).max()), int(np.abs(layer.v.astype(np.int64)).max()), 1)
-        headroom = float(np.log2(arith.STATE_EDGE / reach))
-        saturations = int((np.abs(layer.v) == arith.STATE_EDGE - 1).sum())
     return LayerFidelity(
         name,
         own.size,

@@ -71,6 +71,11 @@ def run_engines(
     return traces
 
 
+def shares(engines: Sequence[str], samples: int, most: int) -> dict[str, int]:
+    """How many samples each engine runs: `fast` all, the slow ones at most so many."""
+    return {name: samples if name == "fast" else min(most, samples) for name in engines}
+
+
 def judge(traces: Sequence[Trace]) -> Parity:
     """Compare every trace with `reference` where it ran, else with the first, on the samples that both ran."""
     want = next((t for t in traces if t.engine == "reference"), traces[0])

@@ -10,12 +10,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spikeport.pipeline import datasets, horizon, parity, recording
+from spikeport.pipeline import datasets, horizon, parity, recording, slayer_port
 from spikeport.pipeline.calibrate import InputCoding, to_wire
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.store import load_program
 from spikeport.sim.trace import Comparison, Trace
+
+
+def opened(path: Path, data: Path) -> tuple[Program, dict[str, NDArray[Any]]]:
+    """A Program from its file, a bundle or a SLAYER network, and the data as its integers."""
+    if slayer_port.is_net(path):
+        found = slayer_port.opened(path, datasets.load(data))
+        return found.program, found.integers
+    program, scales = open_program(path)
+    return program, _integers(program, scales, data)
 
 
 def open_program(path: Path) -> tuple[Program, dict[str, float]]:
@@ -47,8 +56,7 @@ def _integers(program: Program, scales: Mapping[str, float], data: Path) -> dict
 
 def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: parity.Watch) -> Trace:
     """One engine on all samples."""
-    program, scales = open_program(path)
-    stimulus = _integers(program, scales, data)
+    program, stimulus = opened(path, data)
     return parity.run_engines(program, stimulus, {engine: len(next(iter(stimulus.values())))}, options, watch)[0]
 
 
@@ -95,8 +103,7 @@ def verify(
     watch: parity.Watch,
 ) -> Agreement:
     """Run the engines on all samples and compare. With a recording, the first engine is compared with it too."""
-    program, scales = open_program(path)
-    stimulus = _integers(program, scales, data)
+    program, stimulus = opened(path, data)
     if len(engines) < 2 and against is None:
         raise refuse(
             "engine-unknown",

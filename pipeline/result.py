@@ -50,7 +50,7 @@ def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity,
     A graph that is not the model never comes this far: `equivalence.require_equal` raises.
     """
     if not parity.equal:
-        return Verdict("FAILED", f"{parity.mismatches} of {parity.compared} integers differ, first in {parity.first}")
+        return _differ(parity)
     loss = fidelity.loss
     bound = f"95 % bound {percent(loss.high, 3)}, allowed {100 * max_loss:g} %"
     said = f"{fidelity.metric} loss {percent(loss.value)}, {bound}"
@@ -62,17 +62,37 @@ def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity,
     return Verdict("PASSED", f"{parity.compared} integers equal on {', '.join(parity.runs)}; {said}")
 
 
+def decide_integers(parity: Parity, silent: float) -> Verdict:
+    """For integers that were given and not made: PASSED where all runs agree, which is all that there is to prove."""
+    if not parity.equal:
+        return _differ(parity)
+    said = f"{parity.compared} integers equal on {', '.join(parity.runs)}"
+    why = "they are the file's own, so nothing was lost in porting; what training lost to make them is not measured"
+    doubts = _unproven(parity, silent)
+    return Verdict("INCONCLUSIVE", "; ".join(doubts)) if doubts else Verdict("PASSED", f"{said}; {why}")
+
+
+def _differ(parity: Parity) -> Verdict:
+    return Verdict("FAILED", f"{parity.mismatches} of {parity.compared} integers differ, first in {parity.first}")
+
+
 def _doubts(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> list[str]:
     """Why equal bits and a small loss prove nothing here."""
     found = []
     if source is not None and (source.contested > MOST_CONTESTED or source.undecided > MOST_UNDECIDED):
         found.append(f"rounding decided {len(source.near_ties)} of the model's {source.spikes} spikes")
-    if len(parity.runs) < 2:
-        found.append(f"only {parity.against} ran, so that nothing was compared")
-    if fidelity.silent >= MOST_SILENT:
-        found.append(f"the model's output does nothing in {percent(fidelity.silent)} of the samples")
+    found += _unproven(parity, fidelity.silent)
     if fidelity.loss.high > max_loss:
         found.append(f"{fidelity.samples} sample{'s' * (fidelity.samples != 1)} cannot tell")
+    return found
+
+
+def _unproven(parity: Parity, silent: float) -> list[str]:
+    found = []
+    if len(parity.runs) < 2:
+        found.append(f"only {parity.against} ran, so that nothing was compared")
+    if silent >= MOST_SILENT:
+        found.append(f"the model's output does nothing in {percent(silent)} of the samples")
     return found
 
 
@@ -98,14 +118,17 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Everything of one porting. `trace` is the run on all scored samples; `result.trace["lif1"].v` its integers."""
+    """Everything of one porting. `trace` is the run on all scored samples; `result.trace["lif1"].v` its integers.
+
+    `network` and `fidelity` are None where integers were given: there is no float model then.
+    """
 
     model: Model
-    network: Network
+    network: Network | None
     quantized: Quantized
     source: SourceEquivalence | None
     parity: Parity
-    fidelity: Fidelity
+    fidelity: Fidelity | None
     attribution: Attribution | None
     trace: Trace
     verdict: Verdict
@@ -135,7 +158,7 @@ class Result:
                 },
                 "source": None if self.source is None else self.source.as_dict(),
                 "parity": self.parity.as_dict(),
-                "fidelity": self.fidelity.as_dict(),
+                "fidelity": None if self.fidelity is None else self.fidelity.as_dict(),
                 "attribution": self.attribution.as_dict() if self.attribution else None,
                 "cost": self.cost,
                 "verdict": self.verdict.word,

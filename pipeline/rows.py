@@ -21,6 +21,8 @@ def number(value: float | None, form: str = ".4f") -> str:
 
 def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What a reader wants first: (what, found)."""
+    if data["fidelity"] is None:
+        return _given_integers(data)
     return [
         ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
         *_outputs(data),
@@ -30,6 +32,17 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("first divergence", _divergence(data["fidelity"])),
         ("caused by", _cause(data["attribution"])),
         ("largest loss", _weakest(data["fidelity"])),
+    ]
+
+
+def _given_integers(data: dict[str, Any]) -> list[tuple[str, str]]:
+    task = data["task"]
+    return [
+        ("accuracy", f"integer {percent(task['integer'])}" if task["metric"] else "not measured: there are no labels"),
+        ("data", _data(data)),
+        ("source equivalence", "nothing to compare: the integers are the file's own"),
+        ("parity", _parity(data["parity"])),
+        ("fidelity", "nothing to compare: the file holds no float model"),
     ]
 
 
@@ -48,8 +61,10 @@ def _score(fidelity: dict[str, Any]) -> str:
 
 def _data(data: dict[str, Any]) -> str:
     scored, learned = data["data"], data["calibration"]
-    said = f"{scored['samples']} samples of {scored['steps']} steps scored, {learned['samples']} for calibration"
-    said += ", some or all of them scored too" if learned["overlaps_scored_data"] else ""
+    said = f"{scored['samples']} samples of {scored['steps']} steps scored"
+    if learned is not None:
+        said += f", {learned['samples']} for calibration"
+        said += ", some or all of them scored too" if learned["overlaps_scored_data"] else ""
     lost = [f"{percent(c['saturated'])} of {name} beyond it" for name, c in data["inputs"].items() if c["saturated"]]
     return "; ".join([said, *lost])
 
@@ -132,15 +147,29 @@ def _weakest(fidelity: dict[str, Any]) -> str:
 
 
 def _overflow(layer: dict[str, Any]) -> str:
-    if layer["overflow"].startswith("proven"):
-        return "proven none"
+    return "proven none" if layer["overflow"].startswith("proven") else _saturations(layer)
+
+
+def _saturations(layer: dict[str, Any]) -> str:
     if layer["saturations"] is None:
         return "not measured"
     return f"v {layer['saturations']} times" if layer["saturations"] else "none seen"
 
 
+def _headroom(layer: dict[str, Any]) -> str:
+    return "–" if layer["headroom_bits"] is None else f"{layer['headroom_bits']:.1f} bits"
+
+
+def _activity_row(layer: dict[str, Any]) -> tuple[str, ...]:
+    """A layer without a float model to compare it with."""
+    known = (layer["name"], str(layer["neurons"]), percent(layer["spikes_per_step"]))
+    return (*known, *["–"] * 5, _headroom(layer), _saturations(layer))
+
+
 def layer_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row of cells per layer, as `LAYER_HEADINGS`."""
+    """A row of cells per layer, as `LAYER_HEADINGS`; what was not measured is a dash."""
+    if data["fidelity"] is None:
+        return [_activity_row(layer) for layer in data["activity"]]
     return [
         (
             layer["name"],
@@ -151,7 +180,7 @@ def layer_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
             percent(layer["rate_error"]),
             number(layer["cumulative_error"]),
             number(layer["isolated_error"]),
-            "–" if layer["headroom_bits"] is None else f"{layer['headroom_bits']:.1f} bits",
+            _headroom(layer),
             _overflow(layer),
         )
         for layer in data["fidelity"]["layers"]
