@@ -8,8 +8,8 @@ demo: ## the main job on the trained digits network: port, run on three engines,
 	@.ci/setup product lava
 	@.venv/bin/python benchmarks/demo.py
 
-conformance: ## real models and recordings of others, a Loihi 2 chip's among them (needs ../shared/real)
-	@.ci/setup product lava
+conformance: ## real models and recordings of others, a Loihi 2 chip's among them (needs ../shared/real), and lava-dl's netx
+	@.ci/setup product lava netx
 	@.venv/bin/python benchmarks/conformance.py
 
 test: ## every test
@@ -35,4 +35,4 @@ bench: ## how fast the engines are, in one interleaved run
 	@.venv/bin/python benchmarks/bench.py
 
 clean: ## remove environments and outputs
-	rm -rf .venv .venv-lava .venv-310 .venv-light out build
+	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light out build

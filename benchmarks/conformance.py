@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rows import Row, finish
+from slayer_rows import slayer_rows
 
 from spikeport.export import nir_file
 from spikeport.export.events import Binning, binned
@@ -131,7 +132,7 @@ def main() -> int:
     if not REAL.is_dir():
         print(f"skipped: {REAL} is not here")
         return 0
-    return finish("conformance", lif_rows() + braille_rows() + cnn_rows())
+    return finish("conformance", lif_rows() + braille_rows() + cnn_rows() + slayer_rows(REAL))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from spikeport.hw_targets import lava_run
 from spikeport.pipeline import slayer_program
 from spikeport.sim import fast, reference
 from spikeport.sim.errors import SpikeportError
-from spikeport.sim.trace import compare
 
 ENGINES = {"reference": reference.run, "fast": fast.run, "lava": pytest.param(lava_run.run, marks=pytest.mark.lava)}
 each_engine = pytest.mark.parametrize("run", ENGINES.values(), ids=ENGINES)
@@ -185,12 +184,3 @@ def test_a_file_with_several_problems_shows_all(tmp_path):
         ("layer '1'", "slayer-values"),
         ("layer '2'", "slayer-values"),
     }
-
-
-@pytest.mark.real
-def test_the_same_file_gives_the_same_program(real):
-    """Reading and assembling are functions of the file alone."""
-    net, stimulus = tinynet(real)
-    one, other = slayer_program.program(net), slayer_program.program(tinynet(real)[0])
-    assert one.digest == other.digest
-    assert compare(fast.run(one, stimulus), fast.run(other, stimulus)).mismatches == 0

