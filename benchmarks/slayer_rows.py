@@ -191,5 +191,28 @@ def random_rows() -> list[Row]:
     return rows
 
 
+def block_rows() -> list[Row]:
+    """lava-dl's own blocks, run in torch as in training, exported by their `export_hdf5`: every layer's spikes."""
+    site = netx.RECORDED.parents[4]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = [sys.executable, str(Path(__file__).parent / "slayer_blocks.py"), str(site), name]
+        subprocess.run(script, check=True, timeout=600, capture_output=True)
+        net = slayer.read(folder / "own.net")
+        trace = fast.run(
+            slayer_program.program(net), {"input": np.load(folder / "x.npy") * net.layers[0].synapses.gain}
+        )
+        want = {layer.name: np.load(folder / f"{layer.name}.npy") for layer in net.layers}
+    size = wrong = spikes = 0
+    for k, layer in enumerate(net.layers, start=1):
+        own = trace[layer.name].spikes
+        spikes += int(own.sum())
+        for i, delay in enumerate(layer.delay.ravel()):
+            theirs = want[layer.name][:, k + delay :, i]
+            size, wrong = size + theirs.size, wrong + int((theirs != own[:, : theirs.shape[1], i]).sum())
+    what = f"SLAYER blocks in torch, as in training, {spikes} spikes in 5 layers, fast = torch"
+    return [none_differ(what, size, wrong)]
+
+
 def slayer_rows(real: Path) -> list[Row]:
-    return tinynet_rows(real) + mnist_rows(real) + ntidigits_rows() + pilotnet_rows() + random_rows()
+    return tinynet_rows(real) + mnist_rows(real) + ntidigits_rows() + pilotnet_rows() + block_rows() + random_rows()
