@@ -1,5 +1,5 @@
-"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset and RingBuffer, our ExtendedLIF where they fall
-short.
+"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset, Sigma, Delta, SigmaDelta and RingBuffer, ours
+(ExtendedLIF and the like) where they fall short.
 
 Samples run as side-by-side copies (block-diagonal weights, one start), because a recurrent net streamed through
 `LIFReset` differs from its second sample on. Imported in the worker only: this file imports Lava.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
@@ -22,8 +23,19 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF
+from spikeport.hw_targets.lava_models.own_sigma_delta import OwnDelta, OwnSigma, OwnSigmaDelta
 from spikeport.hw_targets.lava_rules import needs_own_process
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SparseSynapse, Synapse
+from spikeport.sim.program import (
+    AlwaysOn,
+    AnyLayer,
+    ExtendedLayer,
+    Input,
+    Layer,
+    Program,
+    SigmaDeltaLayer,
+    SparseSynapse,
+    Synapse,
+)
 from spikeport.sim.synapses import AnySynapse
 
 
@@ -84,6 +96,24 @@ class Graph:
             process = LIFReset(**parameters, reset_interval=interval, reset_offset=offset)
         else:
             process = LIF(**parameters)
+        return self._recorded(layer, process)
+
+    def sigma_delta(self, layer: SigmaDeltaLayer) -> Any:
+        """Delta, SigmaDelta or Sigma; ours where they fall short."""
+        parameters: dict[str, Any] = {"shape": (self.copies * layer.size,)}
+        if layer.role != "sigma":
+            parameters |= {"spike_exp": layer.spike_exponent, "state_exp": layer.state_exponent}
+            parameters |= {"vth": int(layer.threshold[0])}
+        if layer.role == "sigma_delta":
+            parameters |= {"bias": self._tiled(layer.bias), "act_mode": ActivationMode.RELU}
+        stock, own = SIGMA_DELTA[layer.role]
+        if not needs_own_process(layer):
+            return self._recorded(layer, stock(**parameters))
+        if "vth" in parameters:
+            parameters["vth"] = self._tiled(layer.threshold)
+        return self._recorded(layer, own(**parameters, period=layer.reset_period))
+
+    def _recorded(self, layer: AnyLayer, process: Any) -> Any:
         process.proc_params["record"] = {"first_step": layer.phase, "files": self._files(layer)}
         return process
 
@@ -96,18 +126,17 @@ class Graph:
             start=self._tiled(layer.start),
             reset=layer.reset,
             refractory=layer.refractory,
-            first_step=layer.phase,
             period=layer.reset_period,
         )
 
     def _tiled(self, values: NDArray[Any]) -> NDArray[np.int32]:
         return np.tile(values.astype(np.int32), self.copies)
 
-    def _files(self, layer: Layer) -> dict[str, str]:
+    def _files(self, layer: AnyLayer) -> dict[str, str]:
         number = self.program.layers.index(layer)
         shape = (self.steps, self.copies * layer.size)
         files = {}
-        for name, dtype in (("spikes", np.uint8), ("u", np.int32), ("v", np.int32)):
+        for name, dtype in (("spikes", layer.wire.dtype), ("u", np.int32), ("v", np.int32)):
             path = self.folder / f"{number}-{name}.npy"
             np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
             files[name] = str(path)
@@ -151,6 +180,12 @@ def _blocks(pattern: Any, block: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.kron(pattern, block, format="csr"), dtype=np.int32)
 
 
+SIGMA_DELTA = {"delta": (Delta, OwnDelta), "sigma_delta": (SigmaDelta, OwnSigmaDelta), "sigma": (Sigma, OwnSigma)}
+"""Role -> (Lava's process, ours)."""
 SYNAPSES: dict[str, Callable[..., sparse.csr_matrix]] = {"dense": _dense, "sparse": _sparse}
-NEURONS = {"lif": Graph.lif, "extended_lif": Graph.lif}
+NEURONS: dict[str, Callable[..., Any]] = {
+    "lif": Graph.lif,
+    "extended_lif": Graph.lif,
+    "sigma_delta": Graph.sigma_delta,
+}
 """Operation -> its counterpart on Lava: the mantissas of a Sparse, the process of a layer."""

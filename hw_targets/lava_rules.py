@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import ExtendedLayer, Layer, Program
+from spikeport.sim.program import AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer
 
 
 def own_processes(program: Program) -> list[str]:
@@ -16,12 +16,15 @@ def own_processes(program: Program) -> list[str]:
     return [layer.name for layer in program.layers if needs_own_process(layer)]
 
 
-def needs_own_process(layer: Layer) -> bool:
-    """Whether Lava's LIF and LIFReset mean something else than the layer.
+def needs_own_process(layer: AnyLayer) -> bool:
+    """Whether Lava's LIF and LIFReset, or Sigma, Delta and SigmaDelta, mean something else than the layer.
 
-    They reset to zero at once, start at zero, and add the bias from the first step on: a spike before the layer's
-    phase would reach other layers.
+    The former reset to zero at once, start at zero, and add the bias from the first step on: a spike before the
+    layer's phase would reach other layers. The latter send a bias in the first step, know no reset and have one
+    threshold.
     """
+    if isinstance(layer, SigmaDeltaLayer):
+        return bool((layer.bias > 0).any() or layer.reset_period or np.ptp(layer.threshold))
     return isinstance(layer, ExtendedLayer) or _fires_early(layer)
 
 

@@ -20,11 +20,12 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 
 from spikeport.hw_targets.lava_graph import Graph
 from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF, RecordingExtendedLIF
+from spikeport.hw_targets.lava_models.own_sigma_delta import OWN
 from spikeport.hw_targets.lava_models.recording import RECORDING
 from spikeport.sim.store import load_program, load_stimulus, save_trace
 from spikeport.sim.trace import LayerTrace, Trace
 
-MODELS = RECORDING | {ExtendedLIF: RecordingExtendedLIF}
+MODELS = RECORDING | OWN | {ExtendedLIF: RecordingExtendedLIF}
 _CHUNKS = 20
 """Progress is reported this many times in a run; each costs one round trip to the runtime."""
 

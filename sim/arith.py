@@ -99,6 +99,8 @@ RESETS = ("zero", "subtract", "subtract_guarded", "subtract_delayed", "none")
 models that are trained with them (see `debt` and `after_test`).
 """
 REFRACTORY_MAX = 2**15 - 1
+SIGMA_DELTA_EXPONENT_MAX = 7
+"""3 bits, as Lava declares `spike_exp` and `state_exp`; with both a threshold of 17 bits stays within 32."""
 
 
 def debt(reset: str, v: int, spiked: bool, threshold: int) -> int:
@@ -123,6 +125,47 @@ def after_test(reset: str, v: int, owed: int, fired: bool, threshold: int) -> in
     if not fired or reset == "none":
         return v
     return 0 if reset == "zero" else v - (threshold << ALIGN)
+
+
+def shifted(x: int, exponent: int) -> int:
+    """x * 2**exponent in 32 bits: a value of the input, a bias or a threshold on the scale of a sigma-delta state.
+
+    Source: PyDeltaModelFixed.run_spk, `np.left_shift`; Delta and SigmaDelta, `vth * (1 << (spike_exp + state_exp))`.
+    """
+    return wrap32(x << exponent)
+
+
+def activation(total: int, bias: int) -> int:
+    """max(0, wrap32(total + bias)), the ReLU of what a sigma-delta neuron was told so far.
+
+    Source: AbstractSigmaDeltaModel.activation_dynamics.
+    """
+    return max(0, wrap32(total + bias))
+
+
+def change(new: int, old: int, residue: int) -> int:
+    """wrap32(wrap32(new - old) + residue): the change of the activation, and what of earlier ones was not sent.
+
+    Source: AbstractDeltaModel.delta_dynamics, `delta`.
+    """
+    return wrap32(wrap32(new - old) + residue)
+
+
+def sent(delta: int, level: int) -> int:
+    """delta where |delta| >= level, else 0; |-2**31| is -2**31 in 32 bits.
+
+    Source: AbstractDeltaModel.delta_dynamics, `s_out`. (SigmaDelta's docstring says `>`.)
+    """
+    return delta if wrap32(abs(delta)) >= level else 0
+
+
+def payload(delta: int, exponent: int) -> int:
+    """What goes over the wire: floor(delta / 2**exponent). Lava 0.10 forgets the bits that this drops (they are not in
+    the residue), so that a receiver's sum drifts; so does the rule here.
+
+    Source: PySigmaDeltaModelFixed.run_spk, `np.right_shift(s_out_scaled, self.state_exp)`.
+    """
+    return delta >> exponent
 
 
 def fires(v: int, threshold: int) -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith, kernels
-from spikeport.sim.program import ExtendedLayer, Layer, Program, SparseSynapse, Synapse
+from spikeport.sim.parts import ROLES
+from spikeport.sim.program import AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer, SparseSynapse, Synapse
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.trace import LayerTrace, Trace
 
@@ -55,32 +56,43 @@ class _Sparse:
                 kernels.add_sparse_events(spikes[self.source][t - lag], axons, *self.columns, self.exponent, total)
 
 
-class _Lif:
-    """A layer's state for a batch of samples, and where it writes what it did."""
+class _Group:
+    """A layer's state for a batch of samples."""
 
-    def __init__(self, layer: Layer, samples: int) -> None:
-        self.layer = layer
+    def __init__(self, layer: AnyLayer, samples: int) -> None:
+        self.period = layer.reset_period
         self.u = np.zeros((samples, layer.size), np.int32)
         self.v = np.zeros_like(self.u)
-        self.decay_u = layer.decay_u.astype(np.int64)
-        self.decay_v = layer.decay_v.astype(np.int64)
-        self.bias = layer.register_bias
-        self.level = layer.threshold.astype(np.int64) << 6
 
-    def step(self, t: int, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
-        if self.layer.reset_period and t % self.layer.reset_period == 0:
+    def step(self, t: int, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        """Model step t: from the input `total` to `spikes`, both [sample, neuron]."""
+        if self.period and t % self.period == 0:
             self.clear()
         self.advance(total, spikes)
 
     def clear(self) -> None:
         self.u[:], self.v[:] = 0, 0
 
-    def advance(self, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        raise NotImplementedError
+
+
+class _Lif(_Group):
+    """That of a Layer."""
+
+    def __init__(self, layer: Layer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.decay_u = layer.decay_u.astype(np.int64)
+        self.decay_v = layer.decay_v.astype(np.int64)
+        self.bias = layer.register_bias
+        self.level = layer.threshold.astype(np.int64) << 6
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
         kernels.step_lif(total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
 
 
 class _ExtendedLif(_Lif):
-    """The same for an ExtendedLayer."""
+    """That of an ExtendedLayer."""
 
     def __init__(self, layer: ExtendedLayer, samples: int) -> None:
         super().__init__(layer, samples)
@@ -91,13 +103,29 @@ class _ExtendedLif(_Lif):
     def clear(self) -> None:
         self.u[:], self.v[:], self.spiked[:], self.waiting[:] = 0, self.start, 0, 0
 
-    def advance(self, total: NDArray[np.int32], spikes: NDArray[np.uint8]) -> None:
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
         lif = (total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
         kernels.step_extended_lif(*lif, self.reset, self.refractory, self.spiked, self.waiting)
 
 
+class _SigmaDelta(_Group):
+    """That of a SigmaDeltaLayer."""
+
+    def __init__(self, layer: SigmaDeltaLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.residue = np.zeros_like(self.u)
+        self.bias, self.level = (x.astype(np.int64) << layer.exponent for x in (layer.bias, layer.threshold))
+        self.rule = (ROLES.index(layer.role), layer.exponent, layer.state_exponent)
+
+    def clear(self) -> None:
+        self.u[:], self.v[:], self.residue[:] = 0, 0, 0
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        kernels.step_sigma_delta(total, self.u, self.v, self.residue, self.bias, self.level, *self.rule, spikes)
+
+
 SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
-NEURONS: dict[str, Any] = {"lif": _Lif, "extended_lif": _ExtendedLif}
+NEURONS: dict[str, Any] = {"lif": _Lif, "extended_lif": _ExtendedLif, "sigma_delta": _SigmaDelta}
 """Operation -> its kernel in this engine."""
 
 
@@ -108,7 +136,7 @@ def run(program: Program, stimulus: Stimulus, *, states: bool = True, progress: 
     layers = {
         layer.name: LayerTrace(
             layer.phase,
-            np.zeros((samples, steps, layer.size), np.uint8),
+            np.zeros((samples, steps, layer.size), layer.wire.dtype),
             *(np.zeros((samples, steps, layer.size), np.int32) if states else None for _ in "uv"),
         )
         for layer in program.layers
@@ -127,7 +155,7 @@ def _run_batch(
     samples, steps = next(iter(inputs.values())).shape[:2]
     spikes: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(x.swapaxes(0, 1)) for name, x in inputs.items()}
     spikes |= {axon.name: np.ones((steps, samples, 1), np.uint8) for axon in program.always_on}
-    spikes |= {layer.name: np.zeros((steps, samples, layer.size), np.uint8) for layer in program.layers}
+    spikes |= {layer.name: np.zeros((steps, samples, layer.size), layer.wire.dtype) for layer in program.layers}
     order = sorted(program.layers, key=lambda layer: layer.phase)
     neurons = {layer.name: NEURONS[layer.operation](layer, samples) for layer in order}
     incoming = {layer.name: [SYNAPSES[s.operation](program, s) for s in program.into(layer.name)] for layer in order}

@@ -127,6 +127,46 @@ def step_extended_lif(
             v[k, i] = np.int32(voltage)
 
 
+DELTA, SIGMA_DELTA, SIGMA = 0, 1, 2
+"""Positions in `parts.ROLES`, as the kernel below knows them."""
+
+
+@numba.njit(cache=True, nogil=True)
+def step_sigma_delta(
+    total: Array,
+    u: Array,
+    v: Array,
+    residue: Array,
+    bias: Array,
+    level: Array,
+    role: int,
+    exponent: int,
+    dropped: int,
+    spikes: Array,
+) -> None:
+    """One step of every sample and sigma-delta neuron, in place: u, v, `residue` and `spikes` int32 [sample, neuron].
+
+    `total` int32 is the input; per neuron int64: `bias` and `level`, already shifted by `exponent`, as a "delta"'s
+    input is here; `dropped` bits go before a change is sent.
+    """
+    samples, neurons = u.shape
+    for k in range(samples):
+        for i in range(neurons):
+            before = np.int64(v[k, i])
+            if role == DELTA:
+                u[k, i] = v[k, i] = np.int32(np.int64(total[k, i]) << exponent)
+            else:
+                u[k, i] = np.int32(np.int64(u[k, i]) + np.int64(total[k, i]))
+                v[k, i] = u[k, i] if role == SIGMA else max(np.int32(np.int64(u[k, i]) + bias[i]), np.int32(0))
+            if role == SIGMA:
+                continue
+            delta = np.int64(np.int32(np.int64(np.int32(np.int64(v[k, i]) - before)) + np.int64(residue[k, i])))
+            magnitude = np.int64(np.int32(abs(delta)))
+            out = delta if magnitude >= level[i] else np.int64(0)
+            residue[k, i] = np.int32(delta - out)
+            spikes[k, i] = np.int32(out >> dropped)
+
+
 @numba.njit(cache=True, nogil=True)
 def _current(u: Any, total: Any, decay: Any) -> Any:
     aligned = np.int64(np.int32(np.int64(total) << 6))

@@ -12,11 +12,11 @@ import numpy as np
 
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import Finding, SpikeportError
-from spikeport.sim.parts import ExtendedLayer
+from spikeport.sim.parts import ROLES, ExtendedLayer, Layer, SigmaDeltaLayer
 from spikeport.sim.synapses import SparseSynapse
 
 if TYPE_CHECKING:
-    from spikeport.sim.parts import Layer
+    from spikeport.sim.parts import AnyLayer
     from spikeport.sim.program import Program
     from spikeport.sim.synapses import AnySynapse
 
@@ -33,7 +33,8 @@ def require_legal(program: Program) -> None:
         for synapse in program.synapses:
             findings += _synapse(program, synapse)
     if not findings:
-        findings += [f for layer in program.layers if not layer.spikes for f in _readout(program, layer)]
+        readouts = [layer for layer in program.layers if isinstance(layer, Layer) and not layer.spikes]
+        findings += [f for layer in readouts for f in _readout(program, layer)]
     if findings:
         raise SpikeportError(*findings)
 
@@ -76,16 +77,23 @@ def _axons(program: Program) -> Iterator[Finding]:
             yield _broken(part.name, f"shape {part.shape} holds nothing", "an input needs at least one axon")
 
 
-def _layer(layer: Layer) -> Iterator[Finding]:
+def _layer(layer: AnyLayer) -> Iterator[Finding]:
     ranges = {
-        "decay_u": (layer.decay_u, 0, arith.DECAY_ONE),
-        "decay_v": (layer.decay_v, 0, arith.DECAY_ONE),
         "threshold": (layer.threshold, 0, arith.THRESHOLD_MAX),
         "bias": (layer.bias, arith.BIAS_MIN, arith.BIAS_MAX),
-        "bias_exponent": (np.array([layer.bias_exponent]), 0, arith.BIAS_EXPONENT_MAX),
         "phase": (np.array([layer.phase]), 1, 2**20),
         "reset_period": (np.array([layer.reset_period]), 0, 2**31 - 1),
     }
+    if isinstance(layer, Layer):
+        ranges |= {
+            "decay_u": (layer.decay_u, 0, arith.DECAY_ONE),
+            "decay_v": (layer.decay_v, 0, arith.DECAY_ONE),
+            "bias_exponent": (np.array([layer.bias_exponent]), 0, arith.BIAS_EXPONENT_MAX),
+        }
+    if isinstance(layer, SigmaDeltaLayer):
+        exponents = np.array([layer.spike_exponent, layer.state_exponent])
+        ranges |= {"exponents": (exponents, 0, arith.SIGMA_DELTA_EXPONENT_MAX)}
+        yield from _sigma_delta(layer)
     if isinstance(layer, ExtendedLayer):
         ranges |= {
             "start": (layer.start, 1 - arith.STATE_EDGE, arith.STATE_EDGE - 1),
@@ -99,6 +107,13 @@ def _layer(layer: Layer) -> Iterator[Finding]:
     for field, (values, low, high) in ranges.items():
         if values.min() < low or values.max() > high:
             yield _broken(layer.name, f"{field} is {values.min()}..{values.max()}, allowed is {low}..{high}")
+
+
+def _sigma_delta(layer: SigmaDeltaLayer) -> Iterator[Finding]:
+    if layer.role not in ROLES:
+        yield _broken(layer.name, f"role {layer.role!r}, known are {', '.join(ROLES)}")
+    if layer.role != "sigma_delta" and layer.bias.any():
+        yield _broken(layer.name, f"a {layer.role!r} with a bias", "its activation is its input, or its sum, alone")
 
 
 def _synapse(program: Program, synapse: AnySynapse) -> Iterator[Finding]:
@@ -122,9 +137,11 @@ def _synapse(program: Program, synapse: AnySynapse) -> Iterator[Finding]:
         yield _broken(
             synapse.name, f"the target's phase {target.phase} is later than the source's phase plus delay", why
         )
+    if isinstance(source, SigmaDeltaLayer) and not source.spikes:
+        yield _broken(synapse.name, f"its source {source.name!r} is a read-out", 'a "sigma" sends nothing')
     up, down = synapse.sums(np.ones(source.size, bool))
     reach = int((up - down).max()) * max(-source.wire.low, source.wire.high)
-    if reach >= 2**30:  # Lava sums 2 * mantissa in int32
+    if synapse.exponent < 1 and reach >= 2**30:  # Lava sums 2 * mantissa in int32; only a shift to the right shows it
         yield _broken(synapse.name, f"a sum can reach {reach}", "a sum of 2**30 or more would wrap before its shift")
 
 

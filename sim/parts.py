@@ -39,6 +39,11 @@ class Wire:
         return self.bits > 1
 
     @property
+    def dtype(self) -> Any:
+        """What a run keeps its spikes in."""
+        return np.int32 if self.graded else np.uint8
+
+    @property
     def low(self) -> int:
         return -(2 ** (self.bits - 1)) if self.graded else 0
 
@@ -131,6 +136,58 @@ class ExtendedLayer(Layer):
     settings: ClassVar[tuple[str, ...]] = (*Layer.settings, "reset", "refractory")
 
 
-Source = Input | AlwaysOn | Layer
-LAYERS: dict[str, type[Layer]] = {"lif": Layer, "extended_lif": ExtendedLayer}
+ROLES = ("delta", "sigma_delta", "sigma")
+
+
+@dataclass(frozen=True, eq=False)
+class SigmaDeltaLayer:
+    """Neurons that send how much their activation changed, once that is `threshold` or more, as graded spikes.
+
+    `role` "delta": the activation is the input itself, which is how values enter; "sigma_delta": the ReLU of the sum
+    of all input so far plus `bias`; "sigma": a read-out, which only sums and sends nothing. Per neuron: `threshold` (17
+    bits) and `bias` (13 bits), in units of the input's integers; an integer has `spike_exponent` more bits on a
+    wire and `state_exponent` more still in the state. A run's u is the sum (of a "delta" its input), its v the
+    activation (of a "sigma" the sum).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    phase: int
+    threshold: IntArray
+    bias: IntArray
+    role: str = "sigma_delta"
+    spike_exponent: int = 6
+    state_exponent: int = 6
+    reset_period: int = 0
+    operation = "sigma_delta"
+    variables = ("u", "v")
+    arrays: ClassVar[tuple[str, ...]] = ("threshold", "bias")
+    settings: ClassVar[tuple[str, ...]] = ("role", "spike_exponent", "state_exponent", "reset_period")
+
+    def __post_init__(self) -> None:
+        for field in self.arrays:
+            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
+
+    @property
+    def size(self) -> int:
+        return _size(self.shape)
+
+    @property
+    def spikes(self) -> bool:
+        return self.role != "sigma"
+
+    @property
+    def wire(self) -> Wire:
+        """All that a 32-bit state leaves; nothing clips it."""
+        return Wire(32 - self.state_exponent)
+
+    @property
+    def exponent(self) -> int:
+        """From the input's integers to the state."""
+        return self.spike_exponent + self.state_exponent
+
+
+AnyLayer = Layer | SigmaDeltaLayer
+Source = Input | AlwaysOn | AnyLayer
+LAYERS: dict[str, type[AnyLayer]] = {"lif": Layer, "extended_lif": ExtendedLayer, "sigma_delta": SigmaDeltaLayer}
 """Operation -> its type."""

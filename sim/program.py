@@ -17,15 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
-from spikeport.sim.parts import LAYERS, AlwaysOn, ExtendedLayer, Input, IntArray, Layer, Source, Wire, frozen
+from spikeport.sim.parts import (
+    LAYERS,
+    AlwaysOn,
+    AnyLayer,
+    ExtendedLayer,
+    Input,
+    IntArray,
+    Layer,
+    SigmaDeltaLayer,
+    Source,
+    Wire,
+    frozen,
+)
 from spikeport.sim.synapses import KINDS, AnySynapse, SparseSynapse, Synapse
 
 __all__ = [
     "AlwaysOn",
+    "AnyLayer",
     "ExtendedLayer",
     "Input",
     "Layer",
     "Program",
+    "SigmaDeltaLayer",
     "Source",
     "SparseSynapse",
     "Synapse",
@@ -34,7 +48,7 @@ __all__ = [
 ]
 
 SYNAPSE_OPERATIONS = ("dense", "sparse")
-NEURON_OPERATIONS = ("lif", "extended_lif")
+NEURON_OPERATIONS = ("lif", "extended_lif", "sigma_delta")
 """One key per operation. Each room keeps its own table for them; a test checks that the tables agree."""
 
 
@@ -47,7 +61,7 @@ class Program:
 
     inputs: tuple[Input, ...]
     always_on: tuple[AlwaysOn, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[AnyLayer, ...]
     synapses: tuple[AnySynapse, ...]
     outputs: tuple[str, ...]
     arithmetic: str = arith.NAME
@@ -68,7 +82,7 @@ class Program:
         return (*self.inputs, *self.always_on, *self.layers)
 
     @cached_property
-    def by_name(self) -> dict[str, Layer]:
+    def by_name(self) -> dict[str, AnyLayer]:
         """The layers, by name."""
         return {layer.name: layer for layer in self.layers}
 

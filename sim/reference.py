@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Layer, Program, SparseSynapse, Synapse
+from spikeport.sim.program import (
+    AlwaysOn,
+    AnyLayer,
+    ExtendedLayer,
+    Input,
+    Layer,
+    Program,
+    SigmaDeltaLayer,
+    SparseSynapse,
+    Synapse,
+)
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.synapses import AnySynapse
 from spikeport.sim.trace import LayerTrace, Trace
@@ -20,33 +30,48 @@ Progress = Callable[[int, int], None]
 """Called with (done, all) work units; the pipeline gives one that draws, tests give none."""
 
 
-class _Neurons:
+class _Group:
     """One layer's state and what it did in one sample."""
 
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
-        n = layer.size
-        self.u, self.v = [0] * n, [0] * n
-        self.decay_u, self.decay_v = layer.decay_u.tolist(), layer.decay_v.tolist()
-        self.threshold = layer.threshold.tolist()
-        self.bias = [arith.effective_bias(b, layer.bias_exponent) for b in layer.bias.tolist()]
+    layer: AnyLayer
+    u: list[int]
+    v: list[int]
+
+    def __init__(self) -> None:
         self.history: list[tuple[list[int], list[int], list[int]]] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """The state that a sample begins with."""
+        self.u, self.v = [0] * self.layer.size, [0] * self.layer.size
 
     def step(self, total_input: list[int]) -> list[int]:
         """One model step of the layer; returns its spikes."""
         period = self.layer.reset_period
         if period and len(self.history) % period == 0:
             self.clear()
-        spikes = []
-        for i, a in enumerate(total_input):
-            self.u[i] = arith.next_current(self.u[i], a, self.decay_u[i])
-            spikes.append(int(self.fire(i)))
+        spikes = [self.advance(i, a) for i, a in enumerate(total_input)]
         self.history.append((spikes, list(self.u), list(self.v)))
         return spikes
 
-    def clear(self) -> None:
-        """The state that a sample begins with."""
-        self.u, self.v = [0] * self.layer.size, [0] * self.layer.size
+    def advance(self, i: int, total: int) -> int:
+        """One step of neuron i with its input; returns its spike."""
+        raise NotImplementedError
+
+
+class _Neurons(_Group):
+    """Those of a Layer."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.decay_u, self.decay_v = layer.decay_u.tolist(), layer.decay_v.tolist()
+        self.threshold = layer.threshold.tolist()
+        self.bias = [arith.effective_bias(b, layer.bias_exponent) for b in layer.bias.tolist()]
+        super().__init__()
+
+    def advance(self, i: int, total: int) -> int:
+        self.u[i] = arith.next_current(self.u[i], total, self.decay_u[i])
+        return int(self.fire(i))
 
     def fire(self, i: int) -> bool:
         """One step of neuron i's v, from its new u; returns whether it spikes."""
@@ -60,9 +85,8 @@ class _ExtendedNeurons(_Neurons):
     """Those of an ExtendedLayer: another reset, refractory steps, a start."""
 
     def __init__(self, layer: ExtendedLayer) -> None:
-        super().__init__(layer)
         self.reset, self.refractory, self.start = layer.reset, layer.refractory, layer.start.tolist()
-        self.clear()
+        super().__init__(layer)
 
     def clear(self) -> None:
         super().clear()
@@ -80,6 +104,39 @@ class _ExtendedNeurons(_Neurons):
         self.v[i] = arith.after_test(self.reset, v, owed, fired, threshold)
         self.spiked[i], self.waiting[i] = fired, self.refractory if fired else 0
         return fired
+
+
+class _SigmaDelta(_Group):
+    """Those of a SigmaDeltaLayer: u is the sum, v the activation, and the residue what was not sent."""
+
+    def __init__(self, layer: SigmaDeltaLayer) -> None:
+        self.layer, self.role, self.exponent = layer, layer.role, layer.exponent
+        self.bits_dropped = layer.state_exponent
+        self.bias = [arith.shifted(b, layer.exponent) for b in layer.bias.tolist()]
+        self.level = [arith.shifted(t, layer.exponent) for t in layer.threshold.tolist()]
+        super().__init__()
+
+    def clear(self) -> None:
+        super().clear()
+        self.residue = [0] * self.layer.size
+
+    def advance(self, i: int, total: int) -> int:
+        before = self.v[i]
+        self.u[i], self.v[i] = self.activated(i, total)
+        if self.role == "sigma":
+            return 0
+        delta = arith.change(self.v[i], before, self.residue[i])
+        sent = arith.sent(delta, self.level[i])
+        self.residue[i] = arith.wrap32(delta - sent)
+        return arith.payload(sent, self.bits_dropped)
+
+    def activated(self, i: int, total: int) -> tuple[int, int]:
+        """Neuron i's sum and activation with the new input."""
+        if self.role == "delta":
+            value = arith.shifted(total, self.exponent)
+            return value, value
+        told = arith.wrap32(self.u[i] + total)
+        return told, told if self.role == "sigma" else arith.activation(told, self.bias[i])
 
 
 def dense_sums(synapse: Synapse, active: list[int], payload: list[int]) -> list[int]:
@@ -109,7 +166,11 @@ def arrivals(synapse: AnySynapse, spikes: list[int]) -> Iterator[tuple[int, list
 
 
 SYNAPSES: dict[str, Callable[..., list[int]]] = {"dense": dense_sums, "sparse": sparse_sums}
-NEURONS: dict[str, Callable[..., _Neurons]] = {"lif": _Neurons, "extended_lif": _ExtendedNeurons}
+NEURONS: dict[str, Callable[..., _Group]] = {
+    "lif": _Neurons,
+    "extended_lif": _ExtendedNeurons,
+    "sigma_delta": _SigmaDelta,
+}
 """Operation -> its rule in this engine."""
 
 
@@ -129,11 +190,11 @@ class _Wires:
                 waiting = self.in_flight.get(key, [0] * len(contribution))
                 self.in_flight[key] = [arith.wrap32(a + b) for a, b in zip(waiting, contribution, strict=True)]
 
-    def arriving(self, layer: Layer, now: int) -> list[int]:
+    def arriving(self, layer: AnyLayer, now: int) -> list[int]:
         return self.in_flight.pop((now, layer.name), [0] * layer.size)
 
 
-def _run_sample(program: Program, stimulus: dict[str, list[list[int]]], steps: int) -> list[_Neurons]:
+def _run_sample(program: Program, stimulus: dict[str, list[list[int]]], steps: int) -> list[_Group]:
     """Chip step by chip step; each part takes part for `steps` steps from its phase on."""
     wires = _Wires(program)
     neurons = {layer.name: NEURONS[layer.operation](layer) for layer in program.layers}
@@ -142,7 +203,7 @@ def _run_sample(program: Program, stimulus: dict[str, list[list[int]]], steps: i
             t = now - source.phase
             if not 0 <= t < steps:
                 continue
-            if isinstance(source, Layer):
+            if not isinstance(source, Input | AlwaysOn):
                 spikes = neurons[source.name].step(wires.arriving(source, now))
             else:
                 spikes = [1] if isinstance(source, AlwaysOn) else stimulus[source.name][t]
@@ -155,8 +216,8 @@ def run(program: Program, stimulus: Stimulus, *, states: bool = True, progress: 
     inputs = checked(program, stimulus)
     samples, steps = next(iter(inputs.values())).shape[:2]
     spikes, u, v = (
-        {layer.name: np.zeros((samples, steps, layer.size), dtype) for layer in program.layers}
-        for dtype in (np.uint8, np.int32, np.int32)
+        {layer.name: np.zeros((samples, steps, layer.size), dtype or layer.wire.dtype) for layer in program.layers}
+        for dtype in (None, np.int32, np.int32)
     )
     for k in range(samples):
         one = {name: values[k].tolist() for name, values in inputs.items()}

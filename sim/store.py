@@ -63,13 +63,14 @@ def load_stimulus(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def save_trace(trace: Trace, path: Path) -> None:
-    """Write a Trace: spikes as bits, u and v as int32, axes [sample, step, neuron] in model time."""
+    """Write a Trace: spikes as bits (graded ones as int32), u and v as int32, [sample, step, neuron] in model time."""
     arrays: dict[str, NDArray[Any]] = {}
     layers = []
     for i, (name, layer) in enumerate(trace.layers.items()):
-        arrays[f"{i}/spikes"] = np.packbits(layer.spikes, axis=-1)
+        graded = layer.spikes.dtype != np.uint8
+        arrays[f"{i}/spikes"] = layer.spikes if graded else np.packbits(layer.spikes, axis=-1)
         arrays |= {f"{i}/{key}": values for key, values in layer.recorded.items() if key != "spikes"}
-        layers.append({"name": name, "phase": layer.phase, "neurons": layer.spikes.shape[2]})
+        layers.append({"name": name, "phase": layer.phase, "neurons": layer.spikes.shape[2], "graded": graded})
     header = {
         "format": TRACE,
         "version": VERSION,
@@ -89,7 +90,7 @@ def load_trace(path: Path) -> Trace:
         layers = {
             part["name"]: LayerTrace(
                 part["phase"],
-                np.unpackbits(arrays[f"{i}/spikes"], axis=-1, count=part["neurons"]),
+                _spikes(arrays[f"{i}/spikes"], part),
                 arrays.get(f"{i}/u"),
                 arrays.get(f"{i}/v"),
             )
@@ -106,3 +107,7 @@ def load_trace(path: Path) -> Trace:
             "a Trace must be whole",
             "Write the file again with `spikeport run`.",
         ) from error
+
+
+def _spikes(stored: NDArray[Any], part: dict[str, Any]) -> NDArray[Any]:
+    return stored if part.get("graded", False) else np.unpackbits(stored, axis=-1, count=part["neurons"])

@@ -20,12 +20,12 @@ VARIABLES = ("u", "v", "spikes")
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """One layer: `spikes` uint8 [sample, step, neuron]; `u`, `v` int32 of the same shape after the step's reset, or
-    None.
+    """One layer: `spikes` [sample, step, neuron], uint8 or, graded, int32; `u`, `v` int32 of the same shape after the
+    step's reset, or None.
     """
 
     phase: int
-    spikes: NDArray[np.uint8]
+    spikes: NDArray[Any]
     u: NDArray[np.int32] | None = None
     v: NDArray[np.int32] | None = None
 

@@ -61,6 +61,30 @@ def test_wrap_current(x, want):
     assert arith.wrap_current(x) == want
 
 
+def test_a_sigma_delta_neuron_worked_out_by_hand():
+    """Threshold 2, exponents 1 and 2: one unit is 8 in the state and 2 on the wire."""
+    level = arith.shifted(2, 3)
+    assert level == 16
+    assert arith.activation(10, -4) == 6
+    assert arith.activation(3, -4) == 0
+    assert arith.change(6, 0, 0) == 6
+    assert arith.sent(6, level) == 0  # 6 are kept as the residue
+    assert arith.change(17, 6, 6) == 17
+    assert arith.sent(17, level) == 17
+    assert arith.sent(16, level) == 16  # Lava's test is `>=`
+    assert arith.payload(17, 2) == 4  # the bit that this drops is lost
+    assert arith.payload(-17, 2) == -5  # towards minus infinity
+
+
+def test_a_sigma_delta_state_wraps_at_32_bits():
+    assert arith.shifted(2**24, 7) == -(2**31)
+    assert arith.activation(2**31 - 1, 1) == 0
+    assert arith.change(2**31 - 1, -1, 0) == -(2**31)
+    assert arith.sent(-(2**31), 1) == 0  # its magnitude is negative in 32 bits
+    assert arith.sent(-(2**31), 0) == 0
+    assert arith.sent(-(2**31) + 1, 1) == -(2**31) + 1
+
+
 def test_current_is_aligned_by_six_bits():
     assert arith.next_current(0, 10, 4096) == 640
     assert arith.next_current(640, 10, 2048) == 960

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from programs import edge_case, random_case
 
 from spikeport.sim import arith, fast, reference
+from spikeport.sim.parts import ROLES
+from spikeport.sim.program import SigmaDeltaLayer
 from spikeport.sim.trace import compare
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -39,12 +41,18 @@ def test_samples_do_not_depend_on_their_neighbors(seed):
 def test_random_programs_reach_the_edges():
     """The property tests are worth something only if overflow, saturation and spikes happen in them."""
     seen = {"u beyond 24 bits": 0, "v saturated": 0, "spikes": 0, "silent": 0} | dict.fromkeys(arith.RESETS, 0)
-
+    seen |= dict.fromkeys(ROLES, 0) | {"a sum near 32 bits": 0, "some changes sent, some not": 0}
     for seed in range(300):
         program, stimulus = random_case(seed)
         trace = fast.run(program, stimulus)
         for part in program.layers:
             layer = trace[part.name]
+            if isinstance(part, SigmaDeltaLayer):
+                changed, kept = np.diff(layer.v, axis=1) != 0, layer.spikes[:, 1:] == 0
+                seen[part.role] += bool(changed.any())
+                seen["a sum near 32 bits"] += bool((np.abs(layer.u.astype(np.int64)) > 2**30).any())
+                seen["some changes sent, some not"] += bool((changed & kept).any() and (changed & ~kept).any())
+                continue
             seen[getattr(part, "reset", "zero")] += bool(layer.spikes.any())
             seen["u beyond 24 bits"] += bool((np.abs(layer.u.astype(np.int64)) > 2**23).any())
             seen["v saturated"] += bool((np.abs(layer.v) == 2**23 - 1).any())

@@ -12,8 +12,9 @@ from programs import random_case
 
 from spikeport.sim import bounds, fast, store
 from spikeport.sim.errors import CODES, Finding, InternalError, SpikeportError
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse, Wire
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SigmaDeltaLayer, Synapse, Wire
 from spikeport.sim.stimulus import checked
+from spikeport.sim.trace import compare
 
 
 def program(**changes):
@@ -141,7 +142,8 @@ def test_every_field_is_in_the_digest_and_in_the_file(seed, tmp_path):
     store.save_program(made, tmp_path / "p.npz")
     assert store.load_program(tmp_path / "p.npz").digest == made.digest
     first = made.layers[0]
-    for field, value in {"phase": first.phase, "bias_exponent": 7 - first.bias_exponent, "reset_period": 5}.items():
+    own = "spike_exponent" if isinstance(first, SigmaDeltaLayer) else "bias_exponent"
+    for field, value in {"phase": first.phase, own: 7 - getattr(first, own), "reset_period": 5}.items():
         if getattr(first, field) != value:
             changed = dataclasses.replace(made, layers=(dataclasses.replace(first, **{field: value}), *made.layers[1:]))
             assert changed.digest != made.digest, field
@@ -240,7 +242,7 @@ def test_bounds_hold_in_every_run(seed):
     """Where u or v is bounded within 24 bits, no run leaves the bound."""
     made, stimulus = random_case(seed)
     trace = fast.run(made, stimulus)
-    for part in made.layers:
+    for part in _lif(made):
         limit = bounds.layer_bounds(made, part)
         if limit.u_safe:
             assert (trace[part.name].u <= limit.u.high).all()
@@ -250,8 +252,12 @@ def test_bounds_hold_in_every_run(seed):
             assert (trace[part.name].v >= limit.v.low).all()
 
 
+def _lif(made):
+    return [part for part in made.layers if isinstance(part, Layer)]
+
+
 def test_some_random_programs_are_bounded():
-    found = [bounds.layer_bounds(p, part) for p, _ in map(random_case, range(150)) for part in p.layers]
+    found = [bounds.layer_bounds(p, part) for p, _ in map(random_case, range(150)) for part in _lif(p)]
     assert sum(b.u_safe for b in found) > 50
     assert sum(b.v_safe for b in found) > 20
     assert sum(b.u is None for b in found) > 20
@@ -295,3 +301,53 @@ def test_findings_have_registered_codes():
     with pytest.raises(InternalError):
         Finding("no-such-code", "", "", "", "")
     assert all(CODES.values())
+
+
+def encoder(**changes):
+    fields = {"name": "l", "shape": (2,), "phase": 1, "threshold": 1, "bias": 0, "role": "delta"} | changes
+    return SigmaDeltaLayer(**fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"role": "delta_sigma"}, "known are"),
+        ({"bias": 1}, "with a bias"),
+        ({"role": "sigma", "bias": 1}, "with a bias"),
+        ({"state_exponent": 8}, "exponents"),
+        ({"spike_exponent": -1}, "exponents"),
+        ({"threshold": -1}, "threshold"),
+        ({"phase": 0}, "phase"),
+    ],
+)
+def test_sigma_delta_layers_keep_their_rules(changes, said):
+    with pytest.raises(SpikeportError) as caught:
+        program(layers=(encoder(**changes),))
+    assert [f.code for f in caught.value.findings] == ["program-invalid"]
+    assert said in str(caught.value)
+
+
+def test_nothing_follows_a_sigma_and_wide_spikes_are_not_shifted_right():
+    first, last = encoder(name="l", role="sigma"), encoder(name="m", phase=2)
+    with pytest.raises(SpikeportError) as caught:
+        program(
+            layers=(first, last), synapses=(*program().synapses, Synapse("lm", "l", "m", np.eye(2, dtype=int), 1, 1))
+        )
+    assert "read-out" in str(caught.value)
+    first = encoder(name="l")
+    heavy = [[127, 127], [127, 127]]
+    with pytest.raises(SpikeportError) as caught:
+        program(layers=(first, last), synapses=(*program().synapses, Synapse("lm", "l", "m", heavy, 0, 1)))
+    assert "a sum can reach" in str(caught.value)
+    program(layers=(first, last), synapses=(*program().synapses, Synapse("lm", "l", "m", heavy, 1, 1)))
+
+
+def test_graded_spikes_survive_the_disk(tmp_path):
+    made = program(layers=(encoder(),))
+    trace = fast.run(made, {"x": np.array([[[1, 1, 1], [0, 0, 0], [1, 0, 0]]])})
+    assert trace["l"].spikes.min() < 0
+    assert trace["l"].spikes.max() > 1
+    store.save_trace(trace, tmp_path / "trace.npz")
+    assert compare(trace, store.load_trace(tmp_path / "trace.npz")).mismatches == 0
+    store.save_program(made, tmp_path / "program.npz")
+    assert store.load_program(tmp_path / "program.npz").digest == made.digest

@@ -116,7 +116,7 @@ def test_importing_spikeport_loads_neither_torch_nor_lava():
 
 def test_the_tables_of_operations_agree():
     """Each room's table has the same keys. Lava's is read from its source, since Lava may not be importable here."""
-    from spikeport.sim import fast, program, reference
+    from spikeport.sim import fast, parts, program, reference
 
     assert set(reference.SYNAPSES) == set(fast.SYNAPSES) == set(program.SYNAPSE_OPERATIONS)
     assert set(reference.NEURONS) == set(fast.NEURONS) == set(program.NEURON_OPERATIONS)
@@ -125,7 +125,12 @@ def test_the_tables_of_operations_agree():
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
             target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
             tables[target.id] = {ast.literal_eval(key) for key in node.value.keys}
-    assert tables == {"SYNAPSES": set(program.SYNAPSE_OPERATIONS), "NEURONS": set(program.NEURON_OPERATIONS)}
+    assert tables == {
+        "SYNAPSES": set(program.SYNAPSE_OPERATIONS),
+        "NEURONS": set(program.NEURON_OPERATIONS),
+        "SIGMA_DELTA": set(parts.ROLES),
+    }
+    assert set(parts.LAYERS) == set(program.NEURON_OPERATIONS)
 
 
 def test_no_test_package_shadows_another():

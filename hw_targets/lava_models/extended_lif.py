@@ -22,18 +22,16 @@ from spikeport.hw_targets.lava_models.recording import Recorder
 
 
 class ExtendedLIF(LIF):  # type: ignore[misc]  # lava is untyped
-    """LIF whose sample begins at step `first_step` + 1 (Lava counts from 1) with v = `start`; before it does nothing.
+    """LIF whose sample begins at the step from which on it records, with v = `start`; before it does nothing.
 
     `period` > 0 begins anew every so many steps; `reset` is one of `arith.RESETS`; after a spike v is held for
     `refractory` steps.
     """
 
-    def __init__(
-        self, *, start: np.ndarray, reset: str, refractory: int, first_step: int, period: int, **lif: Any
-    ) -> None:
+    def __init__(self, *, start: np.ndarray, reset: str, refractory: int, period: int, **lif: Any) -> None:
         super().__init__(**lif)
         self.v_start = Var(shape=start.shape, init=start)
-        self.proc_params["rule"] = {"reset": reset, "refractory": refractory, "first": first_step, "period": period}
+        self.proc_params["rule"] = {"reset": reset, "refractory": refractory, "period": period}
 
 
 @implements(proc=ExtendedLIF, protocol=LoihiProtocol)
@@ -61,7 +59,7 @@ class RecordingExtendedLIF(Recorder):
 
     def subthr_dynamics(self, activation_in: np.ndarray) -> None:
         """u as ever; v where the neuron does not wait; what it owes is taken off for the test."""
-        since = self.time_step - 1 - self._rule["first"]
+        since = self.since
         if since < 0:
             return
         if since == 0 or (self._rule["period"] and since % self._rule["period"] == 0):
@@ -75,12 +73,12 @@ class RecordingExtendedLIF(Recorder):
         self.v[:] = np.where(self._held, before, self.v)
 
     def spiking_activation(self) -> Any:
-        if self.time_step - 1 < self._rule["first"]:
+        if self.since < 0:
             return np.zeros(self.v.shape, bool)
         return ~self._held & (self.v.astype(np.int64) - self._owed > self._level)
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
-        if self.time_step - 1 >= self._rule["first"]:
+        if self.since >= 0:
             live = ~self._held
             self.v[:] = np.where(live, self._after(spike_vector), self.v)
             self._spiked = np.where(live, spike_vector, self._spiked)

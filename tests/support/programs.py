@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SparseSynapse, Synapse, Wire
+from spikeport.sim.program import (
+    AlwaysOn,
+    AnyLayer,
+    ExtendedLayer,
+    Input,
+    Layer,
+    Program,
+    SigmaDeltaLayer,
+    SparseSynapse,
+    Synapse,
+    Wire,
+)
 
 DECAYS = [0, 1, 2, 409, 2048, 4095, 4096]
 THRESHOLDS = [0, 1, 40, 5000, 131071]
@@ -20,12 +31,18 @@ def random_case(
     rng = np.random.default_rng(seed)
     wire = Wire(int(rng.choice([1, 1, 2, 8, 22])))
     inputs = (Input(f"{prefix}x", (int(rng.integers(1, 6)),), wire),)
-    layers = tuple(_layer(rng, f"{prefix}l{i}", i) for i in range(rng.integers(1, 5)))
+    depth = int(rng.integers(1, 5))
+    layers = tuple(
+        _sigma_delta(rng, f"{prefix}l{i}", i, i == depth - 1)
+        if rng.random() < 0.25
+        else _layer(rng, f"{prefix}l{i}", i)
+        for i in range(depth)
+    )
     always_on = tuple(AlwaysOn(f"{prefix}on{layer.name}", layer.phase - 1) for layer in layers if rng.random() < 0.5)
     synapses = []
     sources = {part.name: part for part in (*inputs, *always_on, *layers)}
 
-    def join(source: str, target: Layer) -> None:
+    def join(source: str, target: AnyLayer) -> None:
         part = sources[source]
         limit = 20 if part.wire.bits == 22 else 127  # keeps every sum below 2**30
         weights = rng.integers(-limit - 1, limit + 1, (target.size, part.size))
@@ -34,16 +51,17 @@ def random_case(
         longest = shortest + rng.choice([0, 0, 1, 4])
         delay = rng.integers(shortest, longest + 1, part.size)
         name = f"{source}->{target.name}"
-        made = Synapse(name, source, target.name, weights, int(rng.integers(-7, 9)), delay)
+        lowest = 1 if part.wire.bits > 22 else -7  # so wide a spike may not be shifted to the right
+        made = Synapse(name, source, target.name, weights, int(rng.integers(lowest, 9)), delay)
         synapses.append(made if rng.random() < 0.5 else sparse(made))
 
     for i, layer in enumerate(layers):
         join(inputs[0].name if i == 0 else layers[i - 1].name, layer)
-        if rng.random() < 0.5:
+        if layer.spikes and rng.random() < 0.5:
             join(layer.name, layer)
         if i > 0 and rng.random() < 0.5:
             join(inputs[0].name, layer)
-        if i > 1 and rng.random() < 0.5:
+        if i > 1 and layer.spikes and rng.random() < 0.5:
             join(layer.name, layers[i - 2])  # back, with a delay of its own
         if f"{prefix}on{layer.name}" in sources:
             join(f"{prefix}on{layer.name}", layer)
@@ -88,6 +106,26 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
         bias_exponent=int(rng.integers(0, 8)) if biased else 0,
         reset_period=int(rng.choice([0, 0, 1, 3])),
         **extra,
+    )
+
+
+def _sigma_delta(rng: np.random.Generator, name: str, depth: int, last: bool) -> SigmaDeltaLayer:
+    size = int(rng.integers(1, 6))
+    role = str(rng.choice(["delta", "sigma_delta", "sigma_delta", *(["sigma", "sigma"] if last else [])]))
+    spike, state = (int(rng.choice([0, 3, 6, 7])) for _ in range(2))
+    highest = min(2**17, 2 ** (31 - spike - state)) - 1
+    same = rng.random() < 0.5
+    thresholds = np.minimum(rng.choice([0, 1, 13, highest], size), highest)
+    return SigmaDeltaLayer(
+        name,
+        (size,),
+        depth + 1,
+        threshold=np.full(size, thresholds[0]) if same else thresholds,
+        bias=rng.choice([-4096, 0, 1, 4095], size) if role == "sigma_delta" and rng.random() < 0.5 else 0,
+        role=role,
+        spike_exponent=spike,
+        state_exponent=state,
+        reset_period=int(rng.choice([0, 0, 0, 3])),
     )
 
 
