@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.slayer import SlayerNet
+from spikeport.export.slayer import Cuba, SlayerNet
 from spikeport.sim.trace import Trace
 
 ROOT = Path(__file__).parents[1]
@@ -31,8 +31,8 @@ class Compared:
 
 def run(path: Path, net: SlayerNet, stimulus: np.ndarray, steps: int) -> dict[tuple[str, str], np.ndarray]:
     """(layer, variable) -> [step, neuron], in netx's own time. `stimulus` as in netx_worker."""
-    request = {"net": str(path), "layers": None, "steps": steps, "encoded": net.encoder is not None}
-    request["layers"] = int(net.layers[-1].name) + 1
+    request = {"net": str(path), "layers": int(net.layers[-1].name) + 1, "steps": steps}
+    request |= {"encoded": net.encoder is not None, "sigma_delta": net.sigma_delta}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "request.json").write_text(json.dumps(request))
@@ -43,6 +43,7 @@ def run(path: Path, net: SlayerNet, stimulus: np.ndarray, steps: int) -> dict[tu
             (layer.name, variable): in_c_order(np.load(folder / f"{number}-{variable}.npy"))
             for number, layer in enumerate(net.layers)
             for variable in ("spikes", "u", "v")
+            if (folder / f"{number}-{variable}.npy").exists()
         }
 
 
@@ -53,18 +54,19 @@ def in_c_order(values: np.ndarray) -> np.ndarray:
 
 def compare(net: SlayerNet, trace: Trace, theirs: dict[tuple[str, str], np.ndarray]) -> Compared:
     """Every layer, step, neuron and variable. netx delays a neuron's input where the Program delays its spikes, so that
-    neuron i of the k-th layer runs k + delay[i] steps late; and it has the input and the biases in v's register where
-    the Program has them in u, so that u is compared without them."""
+    neuron i of the k-th CUBA layer runs k + delay[i] steps late; and it has the input and the biases in v's register
+    where the Program has them in u, so that u is compared without them. A read-out of sums sends what a Program only
+    shows."""
     compared = mismatches = 0
     firsts: list[tuple[int, str, str]] = []
-    lag = 0 if net.encoder else 1
     for k, layer in enumerate(net.layers):
-        for variable in ("spikes", "u", "v"):
-            if variable == "u" and k == 0 and net.encoder:
-                continue  # all of an input neuron's u is its input
+        lag = 0 if net.sigma_delta else k if net.encoder else k + 1
+        for variable in _comparable(net, k):
+            if (layer.name, variable) not in theirs:
+                continue
             own, other = _own(trace, layer, variable), theirs[layer.name, variable]
             for i, delay in enumerate(layer.delay.ravel()):
-                shifted = other[k + lag + delay :, i][: len(own)]
+                shifted = other[lag + delay :, i][: len(own)]
                 differs = shifted != own[: len(shifted), i]
                 compared += differs.size
                 mismatches += int(differs.sum())
@@ -75,5 +77,13 @@ def compare(net: SlayerNet, trace: Trace, theirs: dict[tuple[str, str], np.ndarr
 
 def _own(trace: Trace, layer: Any, variable: str) -> np.ndarray:
     values = trace[layer.name].recorded[variable][0].astype(np.int64)
-    without_memory = bool((layer.decay_u == 4096).all())
-    return values - (layer.bias.ravel() << 6) if variable == "u" and without_memory else values
+    in_u = variable == "u" and isinstance(layer.neurons, Cuba) and bool((layer.neurons.decay_u == 4096).all())
+    return values - (layer.bias.ravel() << 6) if in_u else values
+
+
+def _comparable(net: SlayerNet, number: int) -> tuple[str, ...]:
+    """The variables that mean the same in both: all of an input neuron's u is its input, and a Sigma's spikes are its
+    sum."""
+    if number == 0 and net.encoder:
+        return ("spikes", "v")
+    return ("spikes", "u", "v") if net.layers[number].neurons.spikes or not net.sigma_delta else ("u",)

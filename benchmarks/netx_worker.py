@@ -7,8 +7,8 @@ complex neurons and for a helper that is not used here, so an empty stand-in is 
 Lava's models run as they are.
 
 Request: `net` (path), `layers` (how many of the file), `steps`, `encoded` (whether it begins with input neurons).
-Stimulus, axes as netx has them (W, H, C): spikes [*shape, step] into the first synapse, or the bias [*shape] of the
-input neurons, with the file's own bias in it.
+Stimulus, axes as netx has them (W, H, C): what enters, [*shape, step]; or the bias [*shape] of CUBA input neurons, with
+the file's own bias in it. Of sigma-delta neurons u is `sigma`, v `act`, as far as they have them.
 """
 
 from __future__ import annotations
@@ -48,30 +48,32 @@ def netx_without_torch():
 def run(request: dict, stimulus: np.ndarray, folder: Path) -> None:
     steps = request["steps"]
     encoded = request["encoded"]
-    net = netx_without_torch()(
-        net_config=request["net"],
-        num_layers=request["layers"],
-        reset_interval=2 * steps,  # each layer starts its one sample at rest, in the step that its input arrives
-        reset_offset=0 if encoded else 1,
-    )
-    if encoded:
+    cuba = {  # each layer starts its one sample at rest, in the step that its input arrives
+        "reset_interval": 2 * steps,
+        "reset_offset": 0 if encoded else 1,
+    }
+    names = {"u": "sigma", "v": "act"} if request["sigma_delta"] else {"u": "u", "v": "v"}
+    reset = {} if request["sigma_delta"] else cuba
+    net = netx_without_torch()(net_config=request["net"], num_layers=request["layers"], **reset)
+    if encoded and not request["sigma_delta"]:
         net.in_layer.neuron.bias_mant.init = stimulus
     else:
-        Source(data=stimulus).s_out.connect(net.inp)
-    sinks, monitors = [], []
-    for layer in net.layers:
+        Source(data=stimulus).s_out.connect(net.in_layer.neuron.a_in if encoded else net.inp)
+    sinks, monitors = [], {}
+    for number, layer in enumerate(net.layers):
         sinks.append(Sink(shape=layer.out.shape, buffer=steps))
         layer.out.connect(sinks[-1].a_in)
-        for variable in ("u", "v"):
-            monitors.append(Monitor())
-            monitors[-1].probe(getattr(layer.neuron, variable), steps)
+        for variable, name in names.items():
+            if hasattr(layer.neuron, name):
+                monitors[number, variable] = Monitor()
+                monitors[number, variable].probe(getattr(layer.neuron, name), steps)
     net.run(condition=RunSteps(steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     for k, sink in enumerate(sinks):
-        np.save(folder / f"{k}-spikes.npy", sink.data.get().astype(np.uint8))
-    for number, monitor in enumerate(monitors):
+        np.save(folder / f"{k}-spikes.npy", sink.data.get().astype(np.int32))
+    for (number, variable), monitor in monitors.items():
         ((_, data),) = monitor.get_data().items()
-        ((name, values),) = data.items()
-        np.save(folder / f"{number // 2}-{name}.npy", np.moveaxis(values, 0, -1).astype(np.int32))
+        ((_, values),) = data.items()
+        np.save(folder / f"{number}-{variable}.npy", np.moveaxis(values, 0, -1).astype(np.int32))
     net.stop()
 
 

@@ -191,6 +191,35 @@ def random_rows() -> list[Row]:
     return rows
 
 
+def sigma_delta_rows(real: Path) -> list[Row]:
+    """The sigma-delta driving network: its recorded output for one frame, and netx on changing frames."""
+    folder = real / "slayer" / "pilotnet_sdnn"
+    net = slayer.read(folder / "network.net")
+    program = slayer_program.program(net)
+    frame, want = np.load(folder / "input.npy"), np.load(folder / "output.npy")[0]
+    still = np.broadcast_to(frame[..., 0].transpose(2, 1, 0).astype(int), (1, 9, *net.input_shape))
+    rows = []
+    for engine in ("fast", "lava"):
+        got = ENGINES[engine](program, {"input": still})[program.outputs[0]].v[0, :, 0]
+        rows.append(
+            none_differ(f"SLAYER PilotNet SDNN, {engine} = the recorded output", got.size, int((got != want).sum()))
+        )
+    moving = np.concatenate([np.roll(frame, 3 * t, axis=0) for t in range(12)], axis=-1)
+    x = moving.transpose(3, 2, 1, 0).astype(int)[None]
+    found = netx.compare(
+        net, fast.run(program, {"input": x}), netx.run(folder / "network.net", net, moving, moving.shape[-1])
+    )
+    return [
+        *rows,
+        none_differ(
+            "SLAYER PilotNet SDNN, fast = netx: sums, activations, spikes",
+            found.compared,
+            found.mismatches,
+            found.first,
+        ),
+    ]
+
+
 def block_rows() -> list[Row]:
     """lava-dl's own blocks, run in torch as in training, exported by their `export_hdf5`: every layer's spikes."""
     site = netx.RECORDED.parents[4]
@@ -215,4 +244,12 @@ def block_rows() -> list[Row]:
 
 
 def slayer_rows(real: Path) -> list[Row]:
-    return tinynet_rows(real) + mnist_rows(real) + ntidigits_rows() + pilotnet_rows() + block_rows() + random_rows()
+    return (
+        tinynet_rows(real)
+        + mnist_rows(real)
+        + ntidigits_rows()
+        + pilotnet_rows()
+        + sigma_delta_rows(real)
+        + block_rows()
+        + random_rows()
+    )

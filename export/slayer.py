@@ -53,24 +53,46 @@ Synapses = Encoder | Dense | Conv
 
 
 @dataclass(frozen=True, eq=False)
-class SlayerLayer:
-    """CUBA neurons and what feeds them. Per neuron, arrays of `shape`: `decay_u`, `decay_v` (0..4096), `threshold`
-    (mantissa), `bias` (in units of a weight, into v in each step), `delay` (steps that its spikes wait on their way
-    out). `spikes` False: a read-out, whose threshold cannot be reached.
+class Cuba:
+    """Current-based LIF neurons: `decay_u`, `decay_v` (0..4096), `threshold` (mantissa), arrays of the layer's shape.
+    `spikes` False: a read-out, whose threshold cannot be reached.
 
         u[t] = decay(u[t-1], decay_u) + (W s << 6);  v[t] = decay(v[t-1], decay_v) + u[t] + (bias << 6)
         s[t] = v[t] > threshold << 6;  v[t] = 0 where s[t]
     """
 
-    name: str
-    shape: Shape
-    synapses: Synapses
     decay_u: Integers
     decay_v: Integers
     threshold: Integers
+    spikes: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class SigmaDelta:
+    """Neurons that send changes of their activation, a ReLU of the sum of their input, once they reach `threshold` (an
+    array of the layer's shape, in units of the input's integers). `spikes` False: a read-out, which only sums.
+    """
+
+    threshold: Integers
+    spikes: bool = True
+
+
+Neurons = Cuba | SigmaDelta
+
+
+@dataclass(frozen=True, eq=False)
+class SlayerLayer:
+    """Neurons and what feeds them. Arrays of `shape`: `bias` (of CUBA neurons in units of a weight, into v in each
+    step; of sigma-delta neurons in units of the input's integers, into the activation), `delay` (steps that spikes wait
+    on their way out).
+    """
+
+    name: str
+    shape: Shape
+    synapses: Synapses
+    neurons: Neurons
     bias: Integers
     delay: Integers
-    spikes: bool = True
 
     @property
     def size(self) -> int:
@@ -79,11 +101,15 @@ class SlayerLayer:
 
 @dataclass(frozen=True, eq=False)
 class SlayerNet:
-    """Layers in a chain, fed by an input of `input_shape`."""
+    """Layers in a chain, fed by an input of `input_shape`; all CUBA or all sigma-delta."""
 
     name: str
     input_shape: Shape
     layers: tuple[SlayerLayer, ...]
+
+    @property
+    def sigma_delta(self) -> bool:
+        return isinstance(self.layers[0].neurons, SigmaDelta)
 
     @property
     def encoder(self) -> Encoder | None:

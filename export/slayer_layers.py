@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spikeport.export.slayer import Conv, Dense, Encoder, Integers, Shape, SlayerLayer, Synapses
+from spikeport.export.slayer import (
+    Conv,
+    Cuba,
+    Dense,
+    Encoder,
+    Integers,
+    Neurons,
+    Shape,
+    SigmaDelta,
+    SlayerLayer,
+    Synapses,
+)
 from spikeport.export.slayer_fields import Fields
 from spikeport.sim import arith
 from spikeport.sim.errors import Finding
@@ -22,14 +32,6 @@ TRAINING_KEYS = ("theta", "scaleRho", "tauRho")
 """Neuron keys that only training reads; `theta` may even contradict `vThMant`, which is what runs."""
 
 _NETX = "lava-dl's netx does not run it either, so that nothing could be compared"
-
-
-@dataclass(frozen=True, eq=False)
-class _Neurons:
-    decay_u: Integers
-    decay_v: Integers
-    threshold: Integers
-    spikes: bool
 
 
 class Chain:
@@ -67,6 +69,12 @@ class Chain:
             why = "a delay belongs to the synapses that a spike goes to"
             how = "Export the last layer without delays, and shift what is read."
             self.found.append(Finding("slayer-unsupported", f"layer {self.layers[-1].name!r}", what, why, how))
+        for layer in self.layers:
+            if type(layer.neurons) is not type(self.layers[0].neurons):
+                what = "its neurons are of another kind than those before it"
+                why = "CUBA layers start with their input, sigma-delta layers all at once"
+                how = "Train either kind alone."
+                self.found.append(Finding("slayer-unsupported", f"layer {layer.name!r}", what, why, how))
 
     def input(self, fields: Fields) -> None:
         """What enters: spikes, or values that input neurons encode."""
@@ -86,8 +94,9 @@ class Chain:
         if gain == 0:
             fields.note("slayer-values", "'weight' is 0", "no input would get in", "Train the input's weight.")
         made = self._layer(fields, neuron, shape, Encoder(gain))
-        if (made.decay_u != arith.DECAY_ONE).any():
-            what = f"its input neurons have iDecay {made.decay_u.min()}, not {arith.DECAY_ONE}"
+        own = made.neurons
+        if isinstance(own, Cuba) and (own.decay_u != arith.DECAY_ONE).any():
+            what = f"its input neurons have iDecay {own.decay_u.min()}, not {arith.DECAY_ONE}"
             why = "SLAYER trains their input as a current into u, netx runs it as a bias into v: two networks"
             fields.note("slayer-unsupported", what, why, "Train input neurons without current memory.")
 
@@ -110,6 +119,9 @@ class Chain:
         if own is not None and own.shape != (size, size):
             fields.note("slayer-shape", f"'weight_rec' has shape {own.shape}", f"the layer has {size} neurons")
         made = self._layer(fields, fields.group("neuron"), (size,), Dense(weight, own))
+        if recurrent and isinstance(made.neurons, SigmaDelta):
+            why = "no recording or run of lava-dl's shows what it does"
+            fields.note("slayer-unsupported", "it is recurrent, of sigma-delta neurons", why, "Train CUBA neurons.")
         if recurrent and made.delay.any():
             why = "SLAYER delays only what leaves the layer, netx also its recurrence: two networks"
             fields.note("slayer-unsupported", "it is recurrent and has delays", why, "Train without one of them.")
@@ -154,9 +166,12 @@ class Chain:
             why, how = f"a synapse holds {DELAY_MOST}; netx would clamp it silently", "Train with max_delay=62."
             fields.note("delay-range", what, why, how)
         bias = fields.per_neuron("bias", shape, arith.BIAS_MIN, arith.BIAS_MAX, 0)
-        made = SlayerLayer(
-            fields.layer, shape, synapses, own.decay_u, own.decay_v, own.threshold, bias, delay, own.spikes
-        )
+        alone = isinstance(synapses, Encoder) or not own.spikes
+        if isinstance(own, SigmaDelta) and (delay.any() or (alone and bias.any())):
+            what = "it has delays" if delay.any() else "it encodes or reads out, and has a bias"
+            why = "lava-dl's netx does not run sigma-delta neurons so"
+            fields.note("slayer-unsupported", what, why, "Train without.")
+        made = SlayerLayer(fields.layer, shape, synapses, own, bias, delay)
         self.layers.append(made)
         self.before = shape
         return made
@@ -198,22 +213,22 @@ def _kernel(fields: Fields) -> Integers:
     return np.zeros((1, 1, 1, 1), np.int64)
 
 
-def _neurons(fields: Fields | None, shape: Shape) -> _Neurons:
+def _neurons(fields: Fields | None, shape: Shape) -> Neurons:
     """CUBA neurons; without a description an integrator that never spikes, as netx makes it."""
     if fields is None:
         zero = np.zeros(shape, np.int64)
-        return _Neurons(zero, zero + arith.DECAY_ONE, zero + arith.THRESHOLD_MAX, False)
+        return Cuba(zero, zero + arith.DECAY_ONE, zero + arith.THRESHOLD_MAX, False)
     kind = fields.text("type")
     if kind not in NEURONS:
         if kind:
-            why = "spikeport runs CUBA neurons (type CUBA, or LOIHI in older files)"
-            fields.note("slayer-unsupported", f"its neurons are of type {kind!r}", why, "Train CUBA neurons.")
+            why = "spikeport runs CUBA (LOIHI in older files) and SDNN neurons"
+            fields.note("slayer-unsupported", f"its neurons are of type {kind!r}", why, "Train neurons of these types.")
         zero = np.zeros(shape, np.int64)
-        return _Neurons(zero + arith.DECAY_ONE, zero, zero, True)
+        return Cuba(zero + arith.DECAY_ONE, zero, zero)
     return NEURONS[kind](fields, shape)
 
 
-def _cuba(fields: Fields, shape: Shape) -> _Neurons:
+def _cuba(fields: Fields, shape: Shape) -> Cuba:
     fields.only(*NEURON_KEYS, *TRAINING_KEYS)
     wanted = {"wgtExp": 0, "weight_exp": 0, "refDelay": 1, "gradedSpike": 0}
     for key, value in wanted.items():
@@ -224,10 +239,19 @@ def _cuba(fields: Fields, shape: Shape) -> _Neurons:
     decay_u, decay_v = (fields.per_neuron(key, shape, 0, arith.DECAY_ONE) for key in ("iDecay", "vDecay"))
     threshold = fields.per_neuron("vThMant", shape, 0, NEVER)
     spikes = bool((threshold <= arith.THRESHOLD_MAX).any())
-    return _Neurons(decay_u, decay_v, np.minimum(threshold, arith.THRESHOLD_MAX), spikes)
+    return Cuba(decay_u, decay_v, np.minimum(threshold, arith.THRESHOLD_MAX), spikes)
 
 
-NEURONS: dict[str, Callable[[Fields, Shape], _Neurons]] = {"CUBA": _cuba, "LOIHI": _cuba}
+def _sigma_delta(fields: Fields, shape: Shape) -> SigmaDelta:
+    fields.only("type", "activation", "vThMant", "sigma_output", "messageBits")
+    activation = fields.text("activation")
+    if activation not in ("relu", ""):
+        why = "netx runs every sigma-delta neuron with a ReLU"
+        fields.note("slayer-unsupported", f"its activation is {activation!r}", why, "Train with relu.")
+    return SigmaDelta(fields.per_neuron("vThMant", shape, 0, arith.THRESHOLD_MAX), "sigma_output" not in fields)
+
+
+NEURONS: dict[str, Callable[[Fields, Shape], Neurons]] = {"CUBA": _cuba, "LOIHI": _cuba, "SDNN": _sigma_delta}
 """SLAYER's neuron type -> what its keys mean."""
 
 LAYERS: dict[str, Callable[[Chain, Fields], None]] = {

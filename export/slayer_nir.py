@@ -14,9 +14,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.export.slayer import Conv, Dense, Encoder, Shape, SlayerLayer, SlayerNet
+from spikeport.export.slayer import Conv, Cuba, Dense, Encoder, Shape, SlayerLayer, SlayerNet
 from spikeport.sim import arith
-from spikeport.sim.errors import Finding, SpikeportError, refuse
+from spikeport.sim.errors import Finding, InternalError, SpikeportError, refuse
 
 Float = NDArray[np.float64]
 ONE = float(2**arith.ALIGN)
@@ -88,16 +88,22 @@ def _linear(layer: SlayerLayer, before: Shape) -> Any:
 
 def _neurons(layer: SlayerLayer, dt: float) -> Any:
     """The node whose Euler step is the layer's; IF and I where v has no leak."""
-    one = np.ones(layer.shape)
-    fire = {"v_threshold": layer.threshold / ONE, "v_reset": 0 * one} if layer.spikes else {}
-    if not (layer.decay_u.any() and layer.decay_v.any()):
-        return nir.IF(r=one, **fire) if layer.spikes else nir.I(r=one)
-    m = layer.decay_v / arith.DECAY_ONE
+    own, one = _cuba(layer), np.ones(layer.shape)
+    fire = {"v_threshold": own.threshold / ONE, "v_reset": 0 * one} if own.spikes else {}
+    if not (own.decay_u.any() and own.decay_v.any()):
+        return nir.IF(r=one, **fire) if own.spikes else nir.I(r=one)
+    m = own.decay_v / arith.DECAY_ONE
     leaky = {"r": 1 / m, "v_leak": _leak(layer) / m, **fire}
     if not _remembers(layer):
-        return (nir.LIF if layer.spikes else nir.LI)(tau=dt / m, **leaky)
-    a = layer.decay_u / arith.DECAY_ONE
-    return (nir.CubaLIF if layer.spikes else nir.CubaLI)(tau_syn=dt / a, tau_mem=dt / m, w_in=1 / a, **leaky)
+        return (nir.LIF if own.spikes else nir.LI)(tau=dt / m, **leaky)
+    a = own.decay_u / arith.DECAY_ONE
+    return (nir.CubaLIF if own.spikes else nir.CubaLI)(tau_syn=dt / a, tau_mem=dt / m, w_in=1 / a, **leaky)
+
+
+def _cuba(layer: SlayerLayer) -> Cuba:
+    if not isinstance(layer.neurons, Cuba):
+        raise InternalError(f"layer {layer.name} was to be refused")
+    return layer.neurons
 
 
 def _held(layer: SlayerLayer) -> bool:
@@ -113,26 +119,29 @@ def _leak(layer: SlayerLayer) -> Float:
 
 def _remembers(layer: SlayerLayer) -> bool:
     """Whether u has a memory."""
-    return bool((layer.decay_u != arith.DECAY_ONE).any())
+    return bool((_cuba(layer).decay_u != arith.DECAY_ONE).any())
 
 
 def _problem(layer: SlayerLayer) -> Finding | None:
     """A layer that no NIR neuron is: some without leak beside others, memories that never fade, a read-out that starts
     away from rest."""
-    u, v = layer.decay_u, layer.decay_v
+    if not isinstance(layer.neurons, Cuba):
+        return _not_said(layer, "sigma-delta neurons", "NIR has no neuron like it")
+    u, v, spikes = layer.neurons.decay_u, layer.neurons.decay_v, layer.neurons.spikes
     single = (u == arith.DECAY_ONE).all() and not v.any()  # IF, or I
-    sums = not layer.spikes and not u.any() and (v == arith.DECAY_ONE).all()  # I: u is the sum, v shows it
+    sums = not spikes and not u.any() and (v == arith.DECAY_ONE).all()  # I: u is the sum, v shows it
     biased = layer.bias.any()
     if single and (not biased or _held(layer)):
         return None
     if sums and not biased:
         return None
-    if u.all() and v.all() and (layer.spikes or not biased or not _remembers(layer)):
+    if u.all() and v.all() and (spikes or not biased or not _remembers(layer)):
         return None
-    return Finding(
-        "slayer-unsupported",
-        f"layer {layer.name!r}",
-        f"iDecay {u.min()}..{u.max()}, vDecay {v.min()}..{v.max()}{', with a bias' if biased else ''}",
-        "NIR has no neuron like it: its time constants are finite, and its bias passes through the current",
-        "Run the .net itself, which needs no NIR, or train with decays from 1 on.",
-    )
+    what = f"iDecay {u.min()}..{u.max()}, vDecay {v.min()}..{v.max()}{', with a bias' if biased else ''}"
+    why = "NIR has no neuron like it: its time constants are finite, and its bias passes through the current"
+    return _not_said(layer, what, why)
+
+
+def _not_said(layer: SlayerLayer, what: str, why: str) -> Finding:
+    how = "Run the .net itself, which needs no NIR, or train CUBA neurons with decays from 1 on."
+    return Finding("slayer-unsupported", f"layer {layer.name!r}", what, why, how)

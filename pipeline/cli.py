@@ -184,7 +184,7 @@ def run(
     with show.watching() as watch:
         trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)
     save_trace(trace, out)
-    spikes = {name: int(layer.spikes.sum()) for name, layer in trace.layers.items()}
+    spikes = {name: int((layer.spikes != 0).sum()) for name, layer in trace.layers.items()}
     if as_json:
         show.as_json(
             {

@@ -157,10 +157,12 @@ def require_answers(labels: NDArray[Any], outputs: int) -> None:
 
 
 def silent(output: LayerActivity | LayerTrace, way: str) -> float:
-    """The share of samples without a spike, or without a voltage that differs between neurons."""
+    """The share of samples without a spike, or without a voltage that differs between neurons (of a single
+    one: from 0)."""
     if way == "count" or output.v is None:
         return float((output.spikes.sum((1, 2)) == 0).mean())
-    return float((np.ptp(output.v, axis=2).max(1) == 0).mean())
+    differs = np.ptp(output.v, axis=2) if output.v.shape[2] > 1 else np.abs(output.v[:, :, 0])
+    return float((differs.max(1) == 0).mean())
 
 
 def room(layer: LayerTrace) -> tuple[float | None, int | None]:

@@ -146,7 +146,7 @@ def _answers(
     """What the integers answer, scored where there are labels; and the share of samples without an answer."""
     name = found.program.outputs[0]
     output = trace[name]
-    way = decoding.choose(decode, found.net.layers[-1].spikes, name)
+    way = decoding.choose(decode, found.net.layers[-1].neurons.spikes, name)
     task: dict[str, Any] = {"metric": None, "integer": None, "decode": way, "samples": trace.samples}
     if labels is not None:
         require_answers(labels, output.spikes.shape[2])
@@ -180,7 +180,7 @@ def _activity(name: str, layer: Any) -> dict[str, Any]:
     return {
         "name": name,
         "neurons": int(layer.spikes.shape[2]),
-        "spikes_per_step": float(layer.spikes.mean()),
+        "spikes_per_step": float((layer.spikes != 0).mean()),
         "headroom_bits": headroom,
         "saturations": saturations,
     }

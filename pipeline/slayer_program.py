@@ -1,23 +1,38 @@
 """SLAYER's integers -> Program: nothing is scaled or rounded, only put into the Program's terms.
 
 A weight w is a mantissa times a power of two. SLAYER's `iDecay`, `vDecay` and `vThMant` are the Program's decays and
-threshold; its spikes pass through all layers in one model step, so that layer k has phase k. The delay of a layer's
-spikes is a delay of the synapses out of it. (netx delays the synapses into it instead: each neuron, and all it does,
-comes later by its own delay, and its spikes leave at the same step.)
+threshold; its spikes pass through all layers in one model step, so that layer k has phase k, and begins with its first
+input, as recordings and netx's resets have it (SLAYER's blocks add a bias from step 0 on in all layers). Sigma-delta
+layers, which netx never resets, begin all at once, and each is a model step behind the one before it. The delay of a
+layer's spikes is a delay of the synapses out of it. (netx delays the synapses into it instead: each neuron, and all it
+does, comes later by its own delay, and its spikes leave at the same step.)
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikeport.export.slayer import Dense, Encoder, SlayerLayer, SlayerNet
+from spikeport.export.slayer import Cuba, Dense, Encoder, SigmaDelta, SlayerLayer, SlayerNet
 from spikeport.pipeline.calibrate import InputCoding
 from spikeport.pipeline.linear import unroll
 from spikeport.pipeline.matrices import DENSE_FROM
 from spikeport.sim import arith, bounds
-from spikeport.sim.program import AlwaysOn, Input, Layer, Program, SparseSynapse, Synapse, Wire
+from spikeport.sim.program import (
+    AlwaysOn,
+    AnyLayer,
+    Input,
+    Layer,
+    Program,
+    SigmaDeltaLayer,
+    Source,
+    SparseSynapse,
+    Synapse,
+    Wire,
+)
 from spikeport.sim.synapses import AnySynapse
 
 Integers = NDArray[np.int64]
@@ -38,24 +53,22 @@ def program(net: SlayerNet, wire: Wire | None = None) -> Program:
 
     Raises `SpikeportError` (`program-invalid`) for what no Program can hold.
     """
-    carried = Wire(CURRENT_BITS) if net.encoder else wire or Wire()
-    source, delay = INPUT, np.zeros(int(np.prod(net.input_shape)), np.int64)
+    entry = Input(INPUT, net.input_shape, Wire(CURRENT_BITS) if net.encoder else wire or Wire())
+    source: Source = entry
+    delay = np.zeros(entry.size, np.int64)
     synapses: list[AnySynapse] = []
-    layers: list[Layer] = []
-    biased: set[int] = set()
-    for phase, layer in enumerate(net.layers, start=1):
-        weights = _weights(layer, net.layers[phase - 2].shape if phase > 1 else net.input_shape)
-        made = _synapses(f"{source}->{layer.name}", source, layer.name, weights, 1 + delay)
-        made += _recurrent(layer)
-        biases = _biases(layer, phase)
-        biased |= {phase - 1 for _ in biases[:1]}
-        wires = {INPUT: carried}
-        layers.append(_layer(layer, phase, [(s, wires.get(s.source, Wire())) for s in made + biases]))
-        synapses += made + biases
-        source, delay = layer.name, layer.delay.ravel()
-    axons = tuple(AlwaysOn(_axon(start), start) for start in sorted(biased))
-    inputs = (Input(INPUT, net.input_shape, carried),)
-    return Program(inputs, axons, tuple(layers), tuple(synapses), (source,))
+    layers: list[AnyLayer] = []
+    for number, layer in enumerate(net.layers, start=1):
+        phase, name = 1 if net.sigma_delta else number, f"{source.name}->{layer.name}"
+        made = _synapses(name, source.name, layer.name, _weights(layer, source.shape), 1 + delay)
+        made += [*_recurrent(layer), *_biases(layer, phase)]
+        wires = {source.name: source.wire}
+        layers.append(_layer(layer, phase, [(s, wires.get(s.source, Wire())) for s in made]))
+        synapses += made
+        source, delay = layers[-1], layer.delay.ravel()
+    used = {synapse.source for synapse in synapses}
+    axons = tuple(AlwaysOn(_axon(start), start) for start in range(len(layers)) if _axon(start) in used)
+    return Program((entry,), axons, tuple(layers), tuple(synapses), (source.name,))
 
 
 def _weights(layer: SlayerLayer, before: tuple[int, ...]) -> sparse.csr_array:
@@ -95,9 +108,10 @@ def _synapses(name: str, source: str, target: str, matrix: sparse.csr_array, del
 def exact_terms(values: Integers) -> list[tuple[Integers, int]]:
     """Whole numbers as the sum of at most two terms mantissa * 2**exponent, mantissas of 8 bits: one where it can be.
 
-    The second term, what is below the first one's last bit, is never negative.
+    The second term, what is below the first one's last bit, is never negative. SLAYER's numbers are even, as a chip's
+    signed weights are; and an exponent from 1 on can take spikes of any width.
     """
-    exponent = 0
+    exponent = 0 if (values % 2).any() else 1
     while not _fits(values >> exponent):
         exponent += 1
     coarse = values >> exponent
@@ -114,9 +128,9 @@ def _axon(start: int) -> str:
 
 
 def _in_register(layer: SlayerLayer) -> bool:
-    """A bias goes into v. Without current memory that is what an always-on axon gives, which every engine starts with
-    the sample; with it, only the bias register does."""
-    return bool((layer.decay_u != arith.DECAY_ONE).any())
+    """A CUBA layer's bias goes into v. Without current memory that is what an always-on axon gives, which every engine
+    starts with the sample; with it, only the bias register does. A sigma-delta layer has its own place for it."""
+    return not isinstance(layer.neurons, Cuba) or bool((layer.neurons.decay_u != arith.DECAY_ONE).any())
 
 
 def _biases(layer: SlayerLayer, phase: int) -> list[AnySynapse]:
@@ -129,24 +143,24 @@ def _biases(layer: SlayerLayer, phase: int) -> list[AnySynapse]:
     ]
 
 
-def _layer(layer: SlayerLayer, phase: int, incoming: list[tuple[AnySynapse, Wire]]) -> Layer:
+def _layer(layer: SlayerLayer, phase: int, incoming: list[tuple[AnySynapse, Wire]]) -> AnyLayer:
     """A read-out is one by proof where there is one. Else it spikes at the highest threshold, which v passes only
     within 64 of where it saturates."""
-
-    def made(spikes: bool) -> Layer:
-        return Layer(
-            layer.name,
-            layer.shape,
-            phase,
-            decay_u=layer.decay_u.ravel(),
-            decay_v=layer.decay_v.ravel(),
-            threshold=layer.threshold.ravel(),
-            bias=layer.bias.ravel() if _in_register(layer) else np.zeros(layer.size, np.int64),
-            bias_exponent=BIAS_EXPONENT if _in_register(layer) and layer.bias.any() else 0,
-            spikes=spikes,
-        )
-
-    if layer.spikes:
-        return made(True)
-    silent = made(False)
-    return silent if bounds.stays_below_threshold(silent, bounds.bounds_of(silent, incoming)) else made(True)
+    own = layer.neurons
+    if isinstance(own, SigmaDelta):
+        role = "delta" if isinstance(layer.synapses, Encoder) else "sigma_delta" if own.spikes else "sigma"
+        return SigmaDeltaLayer(layer.name, layer.shape, phase, own.threshold.ravel(), layer.bias.ravel(), role)
+    made = Layer(
+        layer.name,
+        layer.shape,
+        phase,
+        decay_u=own.decay_u.ravel(),
+        decay_v=own.decay_v.ravel(),
+        threshold=own.threshold.ravel(),
+        bias=layer.bias.ravel() if _in_register(layer) else np.zeros(layer.size, np.int64),
+        bias_exponent=BIAS_EXPONENT if _in_register(layer) and layer.bias.any() else 0,
+    )
+    if own.spikes:
+        return made
+    silent = replace(made, spikes=False)
+    return silent if bounds.stays_below_threshold(silent, bounds.bounds_of(silent, incoming)) else made

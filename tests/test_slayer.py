@@ -25,21 +25,20 @@ def opened(tmp_path, layers):
 
 
 @each_engine
-@pytest.mark.parametrize("make", [nets.feed_forward, nets.recurrent])
+@pytest.mark.parametrize("make", [nets.feed_forward, nets.recurrent, nets.sigma_delta])
 def test_a_program_does_what_slayers_blocks_say(tmp_path, run, make):
     rng = np.random.default_rng(4)
     layers = make(rng)
     net, program = opened(tmp_path, layers)
-    low, high = (-3, 4) if net.encoder else (0, 2)
-    x = rng.integers(low, high, (2, 90, *net.input_shape))
-    gain = net.encoder.gain if net.encoder else 1
-    trace = run(program, {"input": x * gain})
+    x = nets.data(rng, net, 2, 90)
+    trace = run(program, {"input": x})
     for sample in range(2):
         wanted = nets.spikes_of(layers, x[sample])
         assert len(wanted) == len(trace.layers)
-        for want, (name, got) in zip(wanted, trace.layers.items(), strict=True):
-            assert 0 < want.sum() < want.size, f"layer {name} is silent or full, and proves nothing"
-            assert np.array_equal(want, got.spikes[sample]), name
+        for want, part in zip(wanted, program.layers, strict=True):
+            got = trace[part.name]
+            assert len(np.unique(want)) > 1, f"layer {part.name} always does the same, and proves nothing"
+            assert np.array_equal(want, (got.spikes if part.spikes else got.v)[sample]), part.name
 
 
 def recorded(real, name):
@@ -70,13 +69,24 @@ def test_tinynet_is_what_lava_dl_recorded(real, run):
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("run", list(ENGINES.values())[1:], ids=list(ENGINES)[1:])
+def test_the_sigma_delta_pilotnet_is_what_lava_dl_recorded(real, run):
+    """One frame, held for as many steps as there are layers; all layers work from the first step on."""
+    folder = real / "slayer" / "pilotnet_sdnn"
+    net = slayer.read(folder / "network.net")
+    frame = np.load(folder / "input.npy")[..., 0].transpose(2, 1, 0).astype(int)
+    trace = run(slayer_program.program(net), {"input": np.broadcast_to(frame, (1, 9, *frame.shape))})
+    want = np.load(folder / "output.npy")[0]
+    assert np.count_nonzero(want) == 8
+    assert np.array_equal(trace["9"].v[0, :, 0], want)
+
+
+@pytest.mark.real
 def test_the_trained_mnist_network_is_its_files_integers(real):
     net = slayer.read(real / "slayer" / "netx_mnist" / "trained_mnist_network.net")
-    assert [(layer.shape, int(layer.decay_u[0]), int(layer.threshold[0])) for layer in net.layers] == [
-        ((128,), 410, 64),
-        ((64,), 410, 64),
-        ((10,), 410, 64),
-    ]
+    assert [layer.shape for layer in net.layers] == [(128,), (64,), (10,)]
+    constants = {(int(n.decay_u[0]), int(n.decay_v[0]), int(n.threshold[0])) for n in (la.neurons for la in net.layers)}
+    assert constants == {(410, 410, 64)}
     program = slayer_program.program(net)
     with h5py.File(real / "slayer" / "netx_mnist" / "trained_mnist_network.net") as file:
         for number, synapse in enumerate(program.synapses):
@@ -122,6 +132,10 @@ def neuron(**values):
     return {"neuron": nets.CUBA | values}
 
 
+def sdnn(**values):
+    return {"neuron": {"type": "SDNN", "activation": "relu", "vThMant": 1} | values}
+
+
 REFUSED = {
     "average": (1, {"type": "average"}, "slayer-unsupported", "'average'"),
     "pool": (1, {"type": "pool"}, "slayer-unsupported", "'pool'"),
@@ -139,7 +153,11 @@ REFUSED = {
     "bias shape": (1, {"bias": [1.0, 2.0]}, "slayer-shape", "bias"),
     "long delay": (1, {"delay": np.full(5, 63.0)}, "delay-range", "63"),
     "last delay": (2, {"delay": np.full(3, 1.0)}, "slayer-unsupported", "nothing follows"),
-    "SDNN": (1, {"neuron": {"type": "SDNN", "vThMant": 1}}, "slayer-unsupported", "'SDNN'"),
+    "mixed kinds": (2, sdnn(), "slayer-unsupported", "another kind"),
+    "activation": (1, sdnn(activation="tanh"), "slayer-unsupported", "'tanh'"),
+    "delayed changes": (1, sdnn() | {"delay": np.ones(5)}, "slayer-unsupported", "has delays"),
+    "biased read-out": (1, sdnn(sigma_output=True) | {"bias": [1.0]}, "slayer-unsupported", "reads out"),
+    "SDNN key": (1, sdnn(iDecay=3), "slayer-unsupported", "iDecay"),
     "resonator": (1, {"neuron": {"type": "RF_PHASE"}}, "slayer-unsupported", "'RF_PHASE'"),
     "decay": (1, neuron(iDecay=5000), "slayer-values", "iDecay"),
     "threshold": (1, neuron(vThMant=2**18), "slayer-values", "vThMant"),

@@ -17,7 +17,8 @@ from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.program import Wire
-from spikeport.sim.store import load_program
+from spikeport.sim.store import load_program, load_trace
+from spikeport.sim.trace import compare
 
 
 def test_files_that_are_no_networks(tmp_path, command):
@@ -134,12 +135,12 @@ def test_nir_says_the_same_network_as_far_as_floats_can(tmp_path, make):
         layers[2].pop("bias")
         layers[-1] = nets.dense(rng, 5, 3, nets.MEMORY)
     net, floats = as_nir(tmp_path, layers)
-    low, high = (-3, 4) if net.encoder else (0, 2)
-    x = rng.integers(low, high, (4, 120, *net.input_shape))
-    want = fast.run(slayer_program.program(net), {"input": x * (net.encoder.gain if net.encoder else 1)})
-    activity = network.run(floats, {"input": x})
-    anew = quantize.quantize(floats, calibrate.calibrate(floats, {"input": x}))
-    got = fast.run(anew.program, calibrate.encode(floats, anew.inputs, {"input": x}))
+    x = nets.data(rng, net, 4, 120)
+    want = fast.run(slayer_program.program(net), {"input": x})
+    given = {"input": x / net.encoder.gain if net.encoder else x}
+    activity = network.run(floats, given)
+    anew = quantize.quantize(floats, calibrate.calibrate(floats, given))
+    got = fast.run(anew.program, calibrate.encode(floats, anew.inputs, given))
     assert list(activity) == list(want.layers)
     for name, layer in want.layers.items():
         assert layer.spikes.sum() > 20
@@ -157,6 +158,27 @@ def test_nir_needs_a_time_step_and_finite_time_constants(tmp_path):
     with pytest.raises(SpikeportError) as refused:
         slayer_nir.graph(net, 1e-3)
     assert [(f.code, f.where) for f in refused.value.findings] == [("slayer-unsupported", "layer '1'")]
+
+
+def test_nir_has_no_sigma_delta_neurons(tmp_path):
+    net = slayer.read(nets.write(tmp_path / "own.net", nets.sigma_delta(np.random.default_rng(0))))
+    with pytest.raises(SpikeportError) as refused:
+        slayer_nir.graph(net, 1e-3)
+    assert {f.code for f in refused.value.findings} == {"slayer-unsupported"}
+    assert len(refused.value.findings) == 4
+
+
+@pytest.mark.lava
+def test_sigma_delta_networks_are_ported_too(tmp_path):
+    """Values as the network was trained on them become integers by the encoder's gain, 64 where the file says none."""
+    rng = np.random.default_rng(3)
+    path = nets.write(tmp_path / "own.net", nets.sigma_delta(rng))
+    x = nets.data(rng, slayer.read(path), 3, 20)
+    result = spikeport.port(path, {"x": x / 64}, parity_samples=1, decode="last", out=tmp_path / "out")
+    assert result.verdict.word == "PASSED"
+    want = nets.spikes_of(nets.sigma_delta(np.random.default_rng(3)), x[2])[-1]
+    assert np.array_equal(result.trace["4"].v[2], want)
+    assert compare(result.trace, load_trace(tmp_path / "out" / "trace.npz")).mismatches == 0
 
 
 def test_neurons_without_leak_become_nirs_integrators(tmp_path):

@@ -50,6 +50,24 @@ def feed_forward(rng):
     ]
 
 
+def sigma_delta(rng):
+    """An encoder, a convolution and dense layers with biases and thresholds, a read-out of sums."""
+
+    def neuron(threshold, **more):
+        return {"type": "SDNN", "activation": "relu", "vThMant": threshold, **more}
+
+    made = [
+        {"type": "input", "shape": [2, 5, 4], "neuron": neuron(3)},
+        conv(rng, (3, 2, 3, 2), (3, 3, 3), bias=[4.0, -6, 0]),
+        {"type": "flatten", "shape": [27, 1, 1]},
+        dense(rng, 27, 6, bias=[8.0, 0, -2, 5, 0, 1]),
+        dense(rng, 6, 2),
+    ]
+    for number, own in ((1, neuron(0)), (3, neuron(9)), (4, neuron(0, sigma_output=True))):
+        made[number]["neuron"] = own
+    return made
+
+
 def recurrent(rng):
     own = 2 * rng.integers(-80, 40, (8, 8)).astype(np.float32)
     return [
@@ -63,11 +81,21 @@ def small(rng):
     return [{"type": "input", "shape": [6]}, dense(rng, 6, 5), dense(rng, 5, 3)]
 
 
+def data(rng, net, samples, steps):
+    """Spikes, or currents that change a little from step to step where input neurons take them."""
+    shape = (samples, steps, *net.input_shape)
+    if not net.encoder:
+        return rng.integers(0, 2, shape)
+    return rng.integers(-90, 120, shape) // (4 if net.sigma_delta else 1)
+
+
 def spikes_of(layers, x):
-    """Every layer's spikes [step, neuron] for `x` [step, *shape], spikes or what an input layer of neurons takes.
+    """Every layer's spikes [step, neuron] for `x` [step, *shape], spikes or an input layer's currents.
 
     Straight from SLAYER's blocks: synapse, bias into v, neuron, then the axon's delay, layer after layer.
     """
+    if layers[0].get("neuron", {}).get("type") == "SDNN":
+        return _messages_of(layers, x)
     found, shape = [], x.shape[1:]
     arriving = x.reshape(len(x), -1).astype(int)
     for layer in layers:
@@ -82,6 +110,34 @@ def spikes_of(layers, x):
     return found
 
 
+def _messages_of(layers, x):
+    """The same for sigma-delta layers: messages; of the last, the sums. All work in every step, on the last step's
+    messages."""
+    layers = [layer for layer in layers if "neuron" in layer]
+    sizes = [int(np.prod(layer["shape"])) for layer in layers]
+    state = [{key: np.zeros(n, np.int32) for key in ("sum", "act", "rest", "out")} for n in sizes]
+    found = [np.zeros((len(x), n), int) for n in sizes]
+    for t, now in enumerate(x):
+        messages = [np.ravel(now), *(own["out"] for own in state[:-1])]
+        for k, (layer, own) in enumerate(zip(layers, state, strict=True)):
+            found[k][t] = _message(layer, own, messages[k], layers[k - 1]["shape"])
+    return found
+
+
+def _message(layer, own, arriving, shape):
+    if layer["type"] == "input":
+        act = (arriving << 12).astype(np.int32)
+    else:
+        own["sum"] = (own["sum"] + _synapse(layer, np.reshape(arriving, shape))).astype(np.int32)
+        act = np.maximum(own["sum"] + (_spread(layer.get("bias", 0), layer["shape"]) << 12), 0).astype(np.int32)
+    if "sigma_output" in layer["neuron"]:
+        return own["sum"]
+    change = act - own["act"] + own["rest"]
+    sent = np.where(np.abs(change) >= layer["neuron"]["vThMant"] << 12, change, 0)
+    own["act"], own["rest"], own["out"] = act, change - sent, sent >> 6
+    return own["out"]
+
+
 def _spread(values, shape):
     """One for all, or one per channel, or one per neuron, as one per neuron."""
     values = np.asarray(values).astype(int)
@@ -91,9 +147,9 @@ def _spread(values, shape):
 
 
 def _synapse(layer, spikes):
-    weight = np.asarray(layer.get("weight", 64)).astype(int)
     if layer["type"] == "input":
-        return spikes.ravel() * weight
+        return spikes.ravel()
+    weight = np.asarray(layer["weight"]).astype(int)
     if layer["type"] == "conv":
         return _correlate(layer, weight[..., 0], spikes).ravel()
     return weight @ spikes.ravel()
