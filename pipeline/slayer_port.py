@@ -162,7 +162,12 @@ def _about(found: Opened, trace: Trace, scored: datasets.Dataset) -> dict[str, A
     return {
         "dt": None,
         "max_loss": None,
-        "data": {"name": Path(scored.name).name, "samples": len(scored), "steps": scored.steps, "binning": scored.binning},
+        "data": {
+            "name": Path(scored.name).name,
+            "samples": len(scored),
+            "steps": scored.steps,
+            "binning": scored.binning,
+        },
         "calibration": None,
         "inputs": {
             slayer_program.INPUT: {
