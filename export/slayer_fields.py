@@ -13,6 +13,8 @@ from spikeport.export.slayer import Integers, Pair, Shape
 from spikeport.export.slayer_file import Tree
 from spikeport.sim.errors import Finding
 
+MOST_NEURONS = 2**24
+"""Of one layer; a file of few bytes could name more than any memory holds."""
 _EXPORT = "Export the network again with lava-dl 0.6's `export_hdf5`."
 
 
@@ -31,6 +33,8 @@ class Fields:
     def group(self, key: str) -> Fields | None:
         """A group of this one, or None where the file has none."""
         inner = self.tree.get(key)
+        if inner is not None and not isinstance(inner, dict):
+            self.note("slayer-values", f"{self.prefix + key!r} is no group", "it holds several values")
         return Fields(self.layer, inner, self.found, f"{self.prefix}{key}/") if isinstance(inner, dict) else None
 
     def only(self, *known: str) -> None:
@@ -49,11 +53,11 @@ class Fields:
 
     def whole(self, key: str, low: int, high: int, default: int | None = None) -> Integers:
         """Whole numbers between `low` and `high`, of any shape; `default` (or 0) where there are none."""
-        name = self.prefix + key
+        name, harmless = self.prefix + key, min(max(0, low), high)
         if key not in self.tree:
             if default is None:
                 self.note("slayer-values", f"{name!r} is missing", "the layer is not defined without it")
-            return np.array(default or 0, np.int64)
+            return np.array(harmless if default is None else default, np.int64)
         value: Any = self.tree[key]
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iufb" or value.size == 0:
             self.note("slayer-values", f"{name!r} is not numeric, or empty", "the layer is made of integers")
@@ -66,7 +70,7 @@ class Fields:
             self.note("slayer-values", what, "the chip's field for it has no room for more")
         else:
             return value.astype(np.int64)
-        return np.zeros(value.shape if isinstance(value, np.ndarray) else (), np.int64)
+        return np.full(value.shape if isinstance(value, np.ndarray) and value.size else (), harmless, np.int64)
 
     def one(self, key: str, low: int, high: int, default: int | None = None) -> int:
         """A single whole number."""
@@ -86,6 +90,10 @@ class Fields:
         """(C, H, W) or (N,); (N, 1, 1) is (N,). None where it is missing or none."""
         value = self.whole(key, 1, 2**31 - 1)
         if value.ndim == 1 and len(value) in (1, 2, 3) and (value > 0).all():
+            if np.prod(value, dtype=object) > MOST_NEURONS:
+                what = f"{self.prefix + key!r} is {value.tolist()}"
+                self.note("slayer-values", what, f"spikeport runs layers of up to {MOST_NEURONS} neurons")
+                return None
             return tuple(int(n) for n in value)
         if key in self.tree:
             self.note("slayer-shape", f"{self.prefix + key!r} is {value.tolist()}", "a shape is (C, H, W) or (N,)")

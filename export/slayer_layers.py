@@ -232,8 +232,9 @@ def _cuba(fields: Fields, shape: Shape) -> Cuba:
     fields.only(*NEURON_KEYS, *TRAINING_KEYS)
     wanted = {"wgtExp": 0, "weight_exp": 0, "refDelay": 1, "gradedSpike": 0}
     for key, value in wanted.items():
-        if key in fields and (fields.tree[key] != value).any():
-            what = f"'neuron/{key}' is {np.asarray(fields.tree[key]).tolist()}, not {value}"
+        given = fields.whole(key, -(2**31), 2**31, default=value)
+        if (given != value).any():
+            what = f"'neuron/{key}' is {given.tolist()}, not {value}"
             why = "it changes the network that was trained, and netx runs the file as if it were not there"
             fields.note("slayer-unsupported", what, why, f"Train with {key} {value}.")
     decay_u, decay_v = (fields.per_neuron(key, shape, 0, arith.DECAY_ONE) for key in ("iDecay", "vDecay"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import h5py
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import slayer_nets as nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeport.export import slayer
+from spikeport.export import slayer, slayer_file
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import slayer_program
 from spikeport.sim import fast, reference
@@ -189,6 +191,39 @@ def test_what_cannot_run_as_trained_is_refused_by_layer(tmp_path, case):
     found = [f for f in refused.value.findings if f.where == f"layer '{number}'"]
     assert code in {f.code for f in found}
     assert any(said in f.what or said in f.why for f in found if f.code == code)
+
+
+ODD = {
+    "text": "odd",
+    "group": {"x": np.array(1)},
+    "nothing": np.zeros((0, 3)),
+    "zero": np.array(0),
+    "negative": np.array([-1, -1]),
+    "huge": np.array([2**31 - 1, 2**31 - 1, 2**31 - 1]),
+    "beyond": np.array(2**64 - 1, np.uint64),
+    "cube": np.ones((2, 2, 2)),
+    "complex": np.array(1j),
+    "truth": np.array(True),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("make", [nets.feed_forward, nets.recurrent, nets.sigma_delta])
+def test_odd_values_are_found_and_never_a_surprise(tmp_path, monkeypatch, make, odd):
+    """In every place of every layer: it is a network, or there are findings."""
+    path = nets.write(tmp_path / "own.net", make(np.random.default_rng(0)))
+    tree = slayer_file.content(path)
+    places = [(layer, key) for layer in tree.values() for key in layer]
+    places += [(layer["neuron"], key) for layer in tree.values() for key in layer.get("neuron", ())]
+    monkeypatch.setattr(slayer_file, "content", lambda _: tree)
+    found = []
+    for group, key in places:
+        with monkeypatch.context() as changed_here, contextlib.suppress(SpikeportError):
+            changed_here.setitem(group, key, ODD[odd])
+            found.append(slayer.read(path))
+    assert len(found) < 2 * len(places) // 3
+    for net in found:
+        assert slayer_program.program(net).layers
 
 
 def test_a_file_with_several_problems_shows_all(tmp_path):

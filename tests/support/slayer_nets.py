@@ -21,7 +21,7 @@ def _fill(group, values):
     for key, value in values.items():
         if isinstance(value, dict):
             _fill(group.create_group(key), value)
-        elif key == "type" and not group.name.endswith("neuron"):
+        elif key == "type" and isinstance(value, str) and not group.name.endswith("neuron"):
             group.create_dataset("type", (1,), "S10", [value.encode()])  # as `export_hdf5` does
         else:
             group.create_dataset(key, data=value)
