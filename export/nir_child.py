@@ -118,9 +118,9 @@ def _texts(values: Array) -> Item:
         return Other(f"a text of more than {MOST_TEXT} characters")
     if values.ndim == 0:
         return str(texts[0])
-    if values.ndim != 2:
+    if values.ndim > 2 or not values.size:
         return Other(f"texts of shape {values.shape}")
-    rows, columns = values.shape
+    rows, columns = values.shape if values.ndim == 2 else (len(values), 1)
     return [texts[row * columns : (row + 1) * columns] for row in range(rows)]
 
 

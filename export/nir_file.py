@@ -15,6 +15,7 @@ import numpy as np
 from spikeport.export import nir_build, nir_findings
 from spikeport.export.nir_guard import MOST_FILE_BYTES
 from spikeport.export.nir_parser import PARSER
+from spikeport.export.nir_wire import Group
 from spikeport.sim.errors import SpikeportError, refuse
 from spikeport.sim.files import not_ours_to_replace, written
 
@@ -33,13 +34,11 @@ def read(path: Path | str) -> nir.NIRGraph:
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
         raise refuse("file-missing", str(path), what, nir_findings.WHY, "Check the path.")
-    content = _content(path)
-    if not content.startswith(SIGNATURE):
-        raise nir_findings.unreadable(str(path), "it is not an HDF5 file")
-    return nir_build.graph(PARSER.parse(content, str(path)), str(path))
+    return nir_build.graph(parsed(path), str(path))
 
 
-def _content(path: Path) -> bytes:
+def parsed(path: Path) -> Group:
+    """The root group of an HDF5 file, read where it can do no harm. Raises as `read`, for what is no HDF5 file."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_FILE_BYTES + 1)
@@ -47,7 +46,9 @@ def _content(path: Path) -> bytes:
         raise nir_findings.unreadable(str(path), str(error)) from error
     if len(content) > MOST_FILE_BYTES:
         raise SpikeportError(nir_findings.unsafe(str(path), f"it has more than {MOST_FILE_BYTES} bytes"))
-    return content
+    if not content.startswith(SIGNATURE):
+        raise nir_findings.unreadable(str(path), "it is not an HDF5 file")
+    return PARSER.parse(content, str(path))
 
 
 def write(graph: nir.NIRGraph, path: Path | str) -> None:

@@ -1,6 +1,6 @@
 """A SLAYER `.net` as plain values: HDF5 in, nested dictionaries of arrays out, nothing of lava-dl's code run.
 
-Only this file touches HDF5; what the values mean is `slayer`'s.
+The file is opened where a `.nir` is, in a process that may die; what the values mean is `slayer`'s.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-
-from spikeport.export import nir_guard
+from spikeport.export import nir_file
+from spikeport.export.nir_wire import Group, Other
 from spikeport.sim.errors import SpikeportError, refuse
 
 Tree = dict[str, Any]
@@ -21,36 +19,36 @@ _WHY = "spikeport reads networks in the HDF5 format that lava-dl's SLAYER blocks
 
 
 def content(path: Path | str) -> Tree:
-    """The group `layer` of a file. Raises `SpikeportError` (`file-missing`, `slayer-unreadable`, `nir-unsafe`)."""
+    """The group `layer` of a file. Raises `SpikeportError` (`file-missing`, `slayer-unreadable`, `nir-unsafe`,
+    `nir-crashes-the-reader`).
+    """
     path = Path(path)
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
         raise refuse("file-missing", str(path), what, _WHY, "Check the path.")
-    if not h5py.is_hdf5(path):
-        raise unreadable(path, "it is not an HDF5 file")
     try:
-        with h5py.File(path, "r") as file:
-            unsafe = nir_guard.findings(file)
-            if unsafe:
-                raise SpikeportError(*unsafe)
-            if not isinstance(file.get("layer"), h5py.Group):
-                raise unreadable(path, f"it holds {sorted(file) or 'nothing'}, no group `layer`")
-            return _tree(file["layer"])
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+        root = nir_file.parsed(path)
+    except SpikeportError as error:
+        if error.code == "nir-unreadable":
+            raise unreadable(path, error.findings[0].what) from error
+        raise
+    layers = root.get("layer")
+    if not isinstance(layers, dict):
+        raise unreadable(path, f"it holds {sorted(root) or 'nothing'}, no group `layer`")
+    return _tree(path, layers, "/layer")
 
 
-def _tree(group: h5py.Group) -> Tree:
-    return {name: _tree(item) if isinstance(item, h5py.Group) else _plain(item[()]) for name, item in group.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Text, which SLAYER stores as bytes or as an array of one, as str; numbers as an array."""
-    array = np.asarray(value)
-    if array.dtype.kind in "SUO" and array.size == 1:
-        text = array.reshape(-1)[0]
-        return text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
-    return array
+def _tree(path: Path, group: Group, where: str) -> Tree:
+    """SLAYER stores a text as such or as an array of one."""
+    found: Tree = {}
+    for name, item in group.items():
+        if isinstance(item, Other | list) and not (isinstance(item, list) and len(item) == len(item[0]) == 1):
+            what = item.what if isinstance(item, Other) else "texts"
+            raise unreadable(path, f"{where}/{name} holds {what}, which no layer has")
+        found[name] = _tree(path, item, f"{where}/{name}") if isinstance(item, dict) else item
+        if isinstance(item, list):
+            found[name] = item[0][0]
+    return found
 
 
 def unreadable(path: Path, what: str) -> SpikeportError:

@@ -15,7 +15,7 @@ import numpy as np
 from spikeport.pipeline.network import NetworkLayer
 from spikeport.pipeline.scales import Rows
 from spikeport.sim.errors import Finding, SpikeportError
-from spikeport.sim.program import Layer, Program
+from spikeport.sim.program import AnyLayer, Layer, Program
 
 
 def sums(layer: NetworkLayer) -> bool:
@@ -46,5 +46,5 @@ def require_within(program: Program, steps: int) -> None:
         raise SpikeportError(*found)
 
 
-def _sums(layer: Layer) -> bool:
-    return not layer.spikes and layer.reset_period > 0 and bool((layer.decay_v == 0).any())
+def _sums(layer: AnyLayer) -> bool:
+    return isinstance(layer, Layer) and not layer.spikes and layer.reset_period > 0 and bool((layer.decay_v == 0).any())

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from spikeport.pipeline.network import Activity, Network, NetworkLayer, Projecti
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.scales import Rows, fold
 from spikeport.sim import arith
-from spikeport.sim.program import AlwaysOn, ExtendedLayer
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Layer
 from spikeport.sim.synapses import AnySynapse, SparseSynapse
 
 Float = NDArray[np.float64]
@@ -94,7 +94,7 @@ def _rows(network: Network, layer: NetworkLayer, quantized: Quantized) -> tuple[
 def _layer(network: Network, layer: NetworkLayer, quantized: Quantized, kinds: Collection[str]) -> NetworkLayer:
     """The neurons in the Program's units: x aligned, u and v 2**6 finer; v resets to 0."""
     rows, unit = _rows(network, layer, quantized)
-    made = quantized.program.by_name[layer.name]
+    made = cast("Layer", quantized.program.by_name[layer.name])  # `quantize` makes no others
     one = np.ones(layer.size)
     state = unit * ALIGNED
     fields: dict[str, Any] = {"bias": rows.bias * unit, "drive": rows.drive * state, "initial": rows.start * state}

@@ -48,9 +48,10 @@ def port(
     """Port a model to integers and prove what survived.
 
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
-    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`; `output` the layer to read where there are several
-    (see `decode.read`); `out` the folder for the bundle. `options` are passed to engines (`python`, `time_limit` for
-    lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
+    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`; `output` the
+    layer to read where there are several (see `decode.read`); `out` the folder for the bundle. `options` are passed to
+    engines (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is
+    written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
