@@ -6,6 +6,7 @@ functions (inside a module as nn.Linear too, so that weights are the ones really
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -135,7 +136,7 @@ class Tracer(TorchFunctionMode):
             raise UnsupportedError("it has no linear form")
         site.function = plain
         try:
-            inspect.signature(rule).bind(site, *args, **kwargs)
+            _signature(rule).bind(site, *args, **kwargs)
         except TypeError as error:
             raise UnsupportedError(f"it is called in a way that is not known here ({error})") from error
         return rule(site, *args, **kwargs)
@@ -262,6 +263,9 @@ class Tracer(TorchFunctionMode):
 
     def _tag(self, tensor: torch.Tensor, value: Value | Bundle) -> None:
         self._values[id(tensor)] = (tensor, value)
+
+
+_signature = functools.cache(inspect.signature)
 
 
 def _is_source(value: Value | Bundle | None, source: Source) -> bool:

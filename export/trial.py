@@ -130,7 +130,8 @@ class Trials:
             f"model {type(self.model).__name__}",
             f"on data of shape {self.shape} per step, it raises " + "\n    or ".join(said),
             "what the model does is found out by running it",
-            "Run it on one batch of this data yourself. Ways to call it: "
+            "Run it on one batch of this data yourself; to a model that runs so many steps of its own, give data of as "
+            "many. Ways to call it: "
             + "; ".join(f"{name}: {way.form}" for name, way in CALLINGS.items() if name in {t.calling for t in trials}),
         )
 

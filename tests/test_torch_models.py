@@ -334,6 +334,22 @@ def test_a_number_of_steps_of_the_models_own_is_found():
     assert caught.value.code == "data-shape"
 
 
+def test_more_steps_than_were_tried_are_asked_for():
+    class Long(Loop):
+        def forward(self, x):
+            mem, found = None, []
+            for step in range(150):
+                spk, mem = self.lif1(self.fc1(x[step]), mem)
+                found.append(spk)
+            return torch.stack(found)
+
+    with pytest.raises(SpikeportError) as caught:
+        export(Long())
+    assert caught.value.code == "model-failed"
+    assert "give data of as many" in str(caught.value)
+    assert export(Long(), steps=150).steps == 150
+
+
 def test_data_that_changes_is_refused_for_a_model_of_one_input():
     model = fronts.louder(Static(), 2)
     with pytest.raises(SpikeportError) as caught:
@@ -454,6 +470,45 @@ def test_what_is_not_linear_is_refused_with_its_place(name):
         export(make())
     assert {f.code for f in caught.value.findings} == {"module-unsupported"}
     assert any(words in f.what for f in caught.value.findings), caught.value
+
+
+class Surrogate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return (x > 0).float()
+
+
+class HandMade(nn.Module):
+    """A neuron that nobody knows, as papers' code has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.v = 0.0
+
+    def forward(self, x):
+        self.v = 0.9 * self.v + x
+        spikes = Surrogate.apply(self.v - 1.0)
+        self.v = self.v * (1 - spikes)
+        return spikes
+
+
+@torch.jit.script
+def unseen(x: torch.Tensor):
+    return x * x
+
+
+def test_a_neuron_without_a_rule_is_refused_by_its_name():
+    with pytest.raises(SpikeportError) as caught:
+        export(net(lambda self, y: self.fc2(self.own(y)), lambda self: setattr(self, "own", HandMade()))())
+    assert "module 'own'" in [f.where for f in caught.value.findings]
+    assert "mapping={Type: rule}" in str(caught.value)
+
+
+@pytest.mark.parametrize("between", [lambda self, y: unseen(self.fc2(y)), lambda self, y: self.lin3(y) + unseen(y - 2)])
+def test_what_torch_does_not_show_is_not_taken_for_a_constant(between):
+    with pytest.raises(SpikeportError) as caught:
+        export(net(between)())
+    assert {f.code for f in caught.value.findings} == {"module-unsupported"}
 
 
 def test_a_line_of_the_users_code_is_named():
