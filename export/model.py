@@ -100,7 +100,8 @@ class _Exporter:
             raise refuse("module-unsupported", "model", str(error), *_BETWEEN) from error
         neurons = {last(part): self.neurons[path] for path, part in parts.items()}
         timed = any(type(node).__name__ not in UNTIMED for node in graph.nodes.values())
-        dt = self.dt if timed else None
+        delayed = any(type(node).__name__ == "Delay" for node in graph.nodes.values())
+        dt = (STEP if self.dt is None and delayed else self.dt) if timed else None
         source = framework([module for module, _ in neurons.values()])
         about: dict[str, Any] = {"source": source, "writer": "spikeport", "axes": "sample, step, *shape"}
         about |= {} if dt is None else {"dt": dt}
@@ -118,15 +119,14 @@ class _Exporter:
         if part.shape != self.trial.trace.shapes[path]:
             what = f"its rule gives it shape {part.shape}, in the model it has {self.trial.trace.shapes[path]}"
             raise refuse("nir-shape", f"module {path!r}", what, "NIR writes the shape of every neuron", _CORRECT)
-        if neuron.dt(module) is None:
-            for node in part.nodes.values():
-                for constant in ("tau", "tau_mem", "tau_syn"):
-                    if hasattr(node, constant):
-                        setattr(node, constant, getattr(node, constant) * (self.dt / STEP))
+        for node in part.nodes.values() if neuron.in_steps else ():
+            for constant in ("tau", "tau_mem", "tau_syn"):
+                if hasattr(node, constant):
+                    setattr(node, constant, getattr(node, constant) * ((self.dt or STEP) / STEP))
         return part
 
-    def _time_step(self, given: float | None) -> float:
-        """The one of the modules; of modules without one, what is given."""
+    def _time_step(self, given: float | None) -> float | None:
+        """The one of the modules; of modules without one, what is given, or `STEP` for those that count in steps."""
         steps = {path: neuron.dt(module) for path, (module, neuron) in self.neurons.items()}
         known_steps = {path: dt for path, dt in steps.items() if dt is not None}
         if len(set(known_steps.values())) > 1:
@@ -137,7 +137,8 @@ class _Exporter:
                 "one network runs in one time step",
                 "Give every cell the same dt.",
             )
-        return next(iter(known_steps.values()), STEP if given is None else given)
+        in_steps = any(neuron.in_steps for _, neuron in self.neurons.values())
+        return next(iter(known_steps.values()), STEP if given is None and in_steps else given)
 
 
 UNTIMED = frozenset({"IF", "Linear", "Affine", "Conv1d", "Conv2d", "AvgPool2d", "SumPool2d", "Flatten", "Scale"}) | {

@@ -60,8 +60,8 @@ class Neuron:
 
     `given` and `returned` name the state tensors of one call, `start` the state in which a sample begins (by the same
     names; a rule without it is trusted), `hidden` the attributes that keep state in the module, `reset` begins anew.
-    `in_time` says whether a module takes a whole sequence [step, sample, *shape] at once. `dt` is None where the
-    framework has no time step.
+    `in_time` says whether a module takes a whole sequence [step, sample, *shape] at once. `dt` is the module's time
+    step in seconds, where it has one; `in_steps` says that it has none and that its rule takes a step for `STEP`.
     """
 
     rule: Rule
@@ -73,6 +73,7 @@ class Neuron:
     reset: Callable[[Any], None] = _reset
     in_time: Callable[[Any], bool] = lambda module: False
     dt: Callable[[Any], float | None] = lambda module: None
+    in_steps: bool = False
 
 
 def leaves(tree: Any) -> Tensors:

@@ -132,6 +132,7 @@ def _neuron(rule: Rule, *names: str) -> Neuron:
         returned=lambda module, output: {},  # what it returns is what it keeps
         start=lambda module, x: {name: torch.zeros(()) for name in names},
         reset=lambda module: module.reset_mem(),
+        in_steps=True,
     )
 
 

@@ -54,6 +54,7 @@ def _neuron(rule: Rule, prefix: str) -> Neuron:
         returned=lambda module, output: {},
         reset=lambda module: module.reset(),
         in_time=lambda module: bool(module.step_mode == "m"),
+        in_steps=True,
     )
 
 

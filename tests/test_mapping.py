@@ -98,6 +98,38 @@ def test_port_and_check_take_rules_too():
     assert {f.code for f in spikeport.check(model)} == {"module-unsupported"}
 
 
+class Leaks(nn.Module):
+    """Knows its time constant in seconds, and its own time step."""
+
+    def forward(self, x, v=None):
+        v = 0.9 * (torch.zeros_like(x) if v is None else v) + 0.1 * x
+        spikes = (v > 0.1).to(x)
+        return spikes, v * (1 - spikes)
+
+
+def leak(name, module, shape):
+    threshold, rest = np.full(shape, 0.1), np.zeros(shape)
+    return Part({name: nir.LIF(np.full(shape, 2e-3), np.ones(shape), rest, threshold, rest)}, shape)
+
+
+def test_time_constants_of_a_rule_are_in_seconds(tmp_path):
+    """A tau of 2 ms decays by a tenth in 0.2 ms, which the rule cannot say and the user must."""
+
+    class Leaking(Carries):
+        def __init__(self):
+            super().__init__()
+            self.neuron = Leaks()
+
+        def forward(self, x, state=None):
+            return self.neuron(self.fc(x), state)
+
+    model, rules = fronts.louder(Leaking(), 4).double(), {Leaks: leak}
+    with pytest.raises(spikeport.SpikeportError) as caught:
+        spikeport.export(model, tmp_path / "m.nir", mapping=rules)
+    assert caught.value.code == "dt-missing"
+    fronts.require_same(model, fronts.spikes(6), tmp_path / "m.nir", mapping=rules, dt=2e-4)
+
+
 def test_a_wrong_rule_is_found_out(tmp_path):
     def wrong(name, module, shape):
         return integrate(name, module, shape, threshold=1.01)
