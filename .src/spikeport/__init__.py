@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import spikeport.export as _room
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.run import check, lint, port
+    from spikeport.pipeline.run import check, export, lint, port
     from spikeport.sim.errors import SpikeportError
     from spikeport.sim.store import load_program as load
 
@@ -45,4 +45,5 @@ class _Room(ModuleType):
 
 
 _room.__class__ = _Room
-export = _room
+if not TYPE_CHECKING:  # a type checker sees the verb
+    export = _room
