@@ -152,5 +152,7 @@ def export(
     if source is not None:
         what = "samples" if given else f"samples of random spikes, {found.steps} steps"
         lines.append(f"equal to the model on {source.samples} {what}; {len(source.near_ties)} near ties")
+        if not source.spikes:
+            lines.append("no neuron spiked, so that little is proven: give data on which they do")
     nir_file.write(opened.graph, path)
     return lines

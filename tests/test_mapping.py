@@ -141,6 +141,14 @@ def test_a_wrong_rule_is_found_out(tmp_path):
     assert not (tmp_path / "m.nir").exists()
 
 
+def test_a_silent_model_proves_little_and_it_is_said(tmp_path):
+    model = Carries()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    said = spikeport.export(model, tmp_path / "m.nir", mapping={Integrator: integrate})
+    assert "no neuron spiked" in said[-1]
+
+
 def test_a_rule_for_another_shape_is_refused():
     with pytest.raises(spikeport.SpikeportError) as caught:
         export(Carries(), mapping={Integrator: lambda name, module, shape: integrate(name, module, (3,))})
