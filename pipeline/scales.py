@@ -28,6 +28,10 @@ matter.
 """
 PROOF_EXPONENT = 2
 """A proof is preferred as long as it leaves at least this."""
+FINE_ENOUGH = 256.0
+"""Weights below a 256th of their neuron's threshold need not use the whole grid: its step is then 32512 times smaller
+than the threshold, and a scale that resolved them would cost the layer's other neurons, which share the exponent.
+"""
 MARGIN = 4.0
 """Measured reach times this stays within 24 bits."""
 
@@ -121,6 +125,8 @@ def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple
     """
     peak = np.max([np.zeros(layer.size), *(row_peaks(w) for w in rows.weights.values())], axis=0)
     peak = np.where(peak > 0, peak, np.median(peak[peak > 0]) if (peak > 0).any() else 1.0)
+    if layer.spikes:
+        peak = np.maximum(peak, rows.threshold / FINE_ENOUGH)
     proven, measured = slack * _cap(rows, rows.v_bound), slack * _cap(rows, MARGIN * reach)
     if not layer.spikes:
         peak, proven = np.full_like(peak, peak.max()), np.full_like(proven, proven.min())

@@ -332,6 +332,20 @@ def test_a_bias_far_larger_than_its_neurons_weights_limits_the_scale():
     assert (want.spikes == got.spikes).mean() > 0.98
 
 
+def test_weights_that_do_not_matter_cost_the_other_neurons_nothing():
+    """One neuron of four has next to no weights. On the whole grid they would take an exponent of -6 for all four, and
+    leave the others thresholds of 2 and 3 (76 % of neuron 0's spikes right).
+    """
+    node = graphs.affine(4, 3, 1)
+    node.weight[3], node.bias[3] = 1e-4, 0.6
+    net = lowered(graphs.chain(node, graphs.lif(r=10.0)))
+    x = {"input": graphs.spikes(100, 40)}
+    quantized = quantize(net, calibrate(net, x))
+    assert quantized.program.by_name["n1"].threshold.min() > 40
+    want, got = network.run(net, x)["n1"], fast.run(quantized.program, encode(net, quantized.inputs, x))["n1"]
+    assert (want.spikes == got.spikes).mean((0, 1)).min() > 0.96
+
+
 def test_a_fine_bias_needs_its_second_digit():
     """A bias of 1000.4 units: the coarse digit alone would be off by 3."""
     from spikeport.pipeline.scales import digits
