@@ -127,7 +127,7 @@ def _values(name: str, node: Any) -> Iterator[Finding]:
         what = f"its metadata is {type(node.metadata).__name__}"
         yield Finding("nir-values", where, what, "metadata goes by key", "Export the graph again.")
     if kind(node) in PORTS:
-        yield from _port(where, node)
+        yield from port_findings(where, node)
     for field, values in arrays(node).items():
         bad = _bad(values)
         if bad:
@@ -157,7 +157,8 @@ def port_shape(node: Any) -> Any:
     return said.get(port) if isinstance(said, dict) else said
 
 
-def _port(where: str, node: Any) -> Iterator[Finding]:
+def port_findings(where: str, node: Any) -> Iterator[Finding]:
+    """What an Input or Output says of its shape must be one."""
     shape = np.atleast_1d(np.asarray(port_shape(node)))
     whole = shape.dtype.kind in "iu" or (shape.dtype.kind == "f" and bool((shape == np.rint(shape)).all()))
     if shape.size == 0 or shape.ndim > 1 or not whole or (shape < 1).any() or shape.astype(float).prod() > MOST_VALUES:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.pipeline import inspect
 from spikeport.pipeline.linear import Shape
 from spikeport.pipeline.shapes import own_shape
 from spikeport.sim.errors import Finding
@@ -36,10 +37,19 @@ def opened(graph: Any) -> tuple[dict[str, Any], list[Edge], list[Finding]]:
 
 
 def _misfits(flat: _Flat) -> Iterator[Finding]:
-    """Ports of a subgraph disappear, so what they say of shapes is compared here with the nodes beside them."""
-    ports = set(flat.ports)
+    """Ports of a subgraph disappear, so what they say of shapes is judged here, and compared with the nodes beside
+    them.
+    """
+    wrong = {
+        name: list(inspect.port_findings(f"node {name!r}", node))
+        for name, node in flat.nodes.items()
+        if inspect.kind(node) in inspect.PORTS
+    }
+    for port in flat.ports:
+        yield from wrong[port]
+    sound = {name for name in flat.nodes if not wrong.get(name)}
     for source, target in flat.edges:
-        if {source, target} & ports and {source, target} <= flat.nodes.keys():
+        if {source, target} <= sound and not {source, target}.isdisjoint(flat.ports):
             given, taken = _shape(flat.nodes[source], gives=True), _shape(flat.nodes[target], gives=False)
             if given is not None and taken is not None and given != taken:
                 yield Finding(

@@ -247,6 +247,20 @@ def test_what_a_subgraph_leaves_open_is_a_finding(case):
     assert {finding.code for finding in found} == {"nir-edge"}
 
 
+@pytest.mark.parametrize(("port_name", "shape"), [("in1", "x"), ("out2", np.array([2.5])), ("in2", None)])
+def test_a_port_of_a_subgraph_without_a_shape_is_a_finding(port_name, shape):
+    graph = nested(NAMED)
+    node = graph.nodes["sub"].nodes[port_name]
+    node.input_type, node.output_type = {"input": shape}, {"output": shape}
+    assert ("nir-shape", f"node 'sub.{port_name}'") in {(f.code, f.where) for f in findings(graph, graphs.DT)}
+
+
+def test_an_input_without_a_shape_before_a_subgraph_is_a_finding():
+    graph = nested([("left", "sub.in1"), *NAMED[1:]])
+    graph.nodes["left"].output_type = {"output": "x"}
+    assert ("nir-shape", "node 'left'") in {(f.code, f.where) for f in findings(graph, graphs.DT)}
+
+
 def test_a_loop_of_ports_alone_is_a_finding():
     sub = nir.NIRGraph(
         {"in": nir.Input({"input": np.array([3])}), "out": nir.Output({"output": np.array([3])})},
