@@ -249,7 +249,7 @@ def test_the_fields_are_those_of_nir():
         ("nir_lif/lif_rockpool.nir", {"nir-shape"}, "edge '1_LIFNeuronTorch' -> 'output'"),
         ("nir_old/braille_a_047410e9.nir", set(), ""),
         ("nir_old/braille_subtract.nir", set(), ""),
-        ("nir_old/braille_subgraph.nir", {"nir-shape"}, "hidden: edge 'input' -> 'lif'"),
+        ("nir_old/braille_subgraph.nir", {"nir-shape"}, "edge 'hidden.input' -> 'hidden.lif'"),
         ("nir_old/lif_norse_3a3afb6f.nir", {"nir-shape"}, "edge 'input' -> 'lif'"),
         ("nir_old/scnn_mnist_232ebad8.nir", set(), ""),
         ("nir_rnn/braille_noDelay_bias_zero.nir", set(), ""),
