@@ -1,6 +1,8 @@
-"""Linear nodes between neurons become one matrix per way through them; here, whether a graph has few enough ways.
+"""Linear nodes between neurons become one matrix per way through them; here, whether there are few enough ways and the
+matrices small enough.
 
-`lower` follows every way, node by node: two nodes side by side, forty times in a row, would be 2**40 of them.
+`lower` follows every way, node by node: two nodes side by side, forty times in a row, would be 2**40 of them. A column
+times a row is a matrix, so that two small nodes in a row can ask for any number of synapses.
 """
 
 from __future__ import annotations
@@ -8,11 +10,32 @@ from __future__ import annotations
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
-from spikeport.pipeline.linear import LINEAR
-from spikeport.sim.errors import Finding
+from spikeport.pipeline.linear import LINEAR, MOST_ENTRIES
+from spikeport.pipeline.matrices import Matrix
+from spikeport.sim.errors import Finding, refuse
 
 MOST_WAYS, MOST_IN_A_ROW = 1000, 100
+MOST_PRODUCTS = 2**32
+"""Of one matrix product: minutes."""
+
+
+def product(name: str, after: Matrix, before: Matrix) -> Matrix:
+    """`after @ before`, sparse, both scipy's. Raises `SpikeportError` (`nir-node-unsupported`) where that would be too
+    large.
+    """
+    terms = int(np.bincount(after.indices, minlength=after.shape[1]) @ np.diff(before.indptr).astype(np.int64))
+    entries = min(terms, after.shape[0] * before.shape[1])
+    if entries > MOST_ENTRIES or terms > MOST_PRODUCTS:
+        raise refuse(
+            "nir-node-unsupported",
+            f"node {name!r}",
+            f"with the linear nodes before it, it takes up to {entries} synapses in {terms} products",
+            f"they become one matrix, of {MOST_ENTRIES} synapses at most",
+            "Put neurons between linear nodes, or fewer elements.",
+        )
+    return after @ before
 
 
 def findings(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[Finding]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikeport.pipeline import inspect, phases, shapes
+from spikeport.pipeline import folding, inspect, phases, shapes
 from spikeport.pipeline.inspect import LONGEST_DELAY, kind
 from spikeport.pipeline.linear import LINEAR
 from spikeport.pipeline.matrices import Matrix, compact
@@ -33,7 +33,10 @@ def findings(graph: Any, dt: float | None) -> list[Finding]:
     if all(
         finding.code in inspect.ABOUT_NEURONS for finding in found
     ):  # nodes and edges are sound: look at the paths too
-        found += _Paths(nodes, edges, dt).findings()
+        try:
+            found += _Paths(nodes, edges, dt).findings()
+        except SpikeportError as error:  # matrices are too large to be made
+            found += error.findings
     return found
 
 
@@ -163,7 +166,9 @@ class _Paths:
             return _delayed(behind, inspect.delay_steps(node, self.dt)), offset
         _, matrix, bias = LINEAR[kind(node)](node, self.shapes.into(name))
         matrix, bias = (abs(matrix), np.abs(bias)) if absolute else (matrix, bias)
-        return {key: matrix @ before for key, before in behind.items()}, matrix @ offset + bias
+        matrix = sparse.csr_array(matrix)
+        products = {key: folding.product(name, matrix, sparse.csr_array(before)) for key, before in behind.items()}
+        return products, matrix @ offset + bias
 
     def _terms(self, name: str) -> int:
         """Products and sums, at most, from the last spikes to what `name` receives."""

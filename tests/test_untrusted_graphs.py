@@ -72,3 +72,12 @@ def test_a_graph_of_many_nodes_and_edges_is_judged_in_time():
     edges = list(itertools.islice(((str(i), str(i + j)) for j in range(1, 26) for i in range(3900)), 97_500))
     found = check(nir.NIRGraph(nodes, edges, type_check=False), dt=graphs.DT)
     assert {"nir-ports"} <= {finding.code for finding in found} <= {"nir-ports", "nir-edge"}
+
+
+def test_a_column_and_a_row_are_not_multiplied_into_a_matrix_that_fills_the_memory():
+    n = 20_000
+    wide, narrow = (nir.Linear(weight=np.ones(shape, np.float32)) for shape in ((n, 1), (1, n)))
+    made = graphs.chain(narrow, wide, graphs.integrate(n), inputs=n, outputs=n)
+    (finding,) = check(made)
+    assert (finding.code, finding.where) == ("nir-node-unsupported", "node 'n1'")
+    assert str(n * n) in finding.what
