@@ -49,7 +49,7 @@ def examine(
         return Examined(list(error.findings), [])
     step = time_step(opened, given, dt)
     found = findings(opened.graph, step)
-    warned = _graph_warnings(opened, step, found)
+    warned = graph_warnings(opened, step, found)
     if step is None and given is None:
         found = [finding for finding in found if finding.code != "dt-missing"]
     if given is None or found:
@@ -62,8 +62,8 @@ def examine(
         return Examined(list(error.findings), warned)
 
 
-def _graph_warnings(model: Model, dt: float | None, found: list[Finding]) -> list[Finding]:
-    """The rules on neurons, for those whose values can be read."""
+def graph_warnings(model: Model, dt: float | None, found: list[Finding]) -> list[Finding]:
+    """The rules on neurons, for those whose values can be read: all but those with one of the findings."""
     nodes, _, _ = flattened(model.graph)
     bad = {finding.where for finding in found if finding.code not in inspect.ABOUT_NEURONS}
     sound = {name: node for name, node in nodes.items() if f"node {name!r}" not in bad}

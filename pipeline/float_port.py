@@ -11,6 +11,7 @@ from spikeport.pipeline import attribution, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
+from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
@@ -41,7 +42,8 @@ def port(
     """As `run.port`, for a model of floats."""
     learned, scored, overlaps = _data(data, labels, calibration)
     opened = open_model(model, factory, reading.of(scored, dt))
-    network = lower(opened.graph, time_step(opened, scored, dt))
+    step = time_step(opened, scored, dt)
+    network = lower(opened.graph, step)
     outputs = _outputs(network, output, decode, scored)
     inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
@@ -53,6 +55,7 @@ def port(
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
+    about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
     runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)
     return Result(opened, network, quantized, source, *runs, about)
 

@@ -28,6 +28,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         *_outputs(data),
         ("data", _data(data)),
         ("source equivalence", _source(data["source"])),
+        *_warnings(data),
         ("parity", _parity(data["parity"])),
         ("first divergence", _divergence(data["fidelity"])),
         ("caused by", _cause(data["attribution"])),
@@ -49,6 +50,11 @@ def _given_integers(data: dict[str, Any]) -> list[tuple[str, str]]:
 def text(data: dict[str, Any]) -> list[str]:
     """The headline as lines."""
     return [f"{what:<18}  {found}" for what, found in headline(data)]
+
+
+def _warnings(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What looks wrong in the graph, in a line; `check` says the rest."""
+    return [("warning", f"{w['code']}, {w['where']}: {w['what']}") for w in data["warnings"]]
 
 
 def _score(fidelity: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from mutations import mutated
 from random_graphs import DT, random_graph
 
-from spikeport import lint
+from spikeport import lint, port
 from spikeport.export import nir_file
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lint import GAINS
@@ -258,3 +258,11 @@ def test_real_data_gives_no_false_alarm(real):
     found = examine(real / "nir_rnn" / "braille_noDelay_bias_zero.nir", None, 1e-4, {"x": x})
     assert found.findings == []
     assert [finding.code for finding in found.warnings] == ["lint-reset-unsaid"]
+
+
+def test_port_says_the_warnings_too():
+    slow = graphs.lif(tau=0.9)
+    for node, codes in ((graphs.lif(), []), (slow, ["lint-decay-coarse"])):
+        result = port(graphs.chain(graphs.linear(4, 3), node), graphs.spikes(), dt=graphs.DT, engines=["fast"])
+        assert [warning["code"] for warning in result.report.data["warnings"]] == codes
+        assert [line.split()[1].strip(",") for line in str(result).splitlines() if line.startswith("warning")] == codes
