@@ -108,7 +108,10 @@ def pilotnet_rows() -> list[Row]:
 
 
 def mnist_rows(real: Path) -> list[Row]:
-    """The trained MNIST network: 50 digits of each class, a pixel's value summed until it exceeds 1, 32 steps."""
+    """The trained MNIST network: 50 digits of each class, a pixel's value summed until it exceeds 1, 32 steps.
+
+    474 of 500 were reported for it, without saying how pixels became spikes; other codings give 464 to 485.
+    """
     path = real / "slayer" / "netx_mnist" / "trained_mnist_network.net"
     net = slayer.read(path)
     program = slayer_program.program(net)
@@ -119,7 +122,7 @@ def mnist_rows(real: Path) -> list[Row]:
     x, y = _summed(digits[0], 32), digits[1]
     got = fast.run(program, {"input": x})
     right = int((answers("count", got["2"].spikes, got["2"].spikes) == y).sum())
-    rows = [Row("SLAYER MNIST, fast: right of 500 digits", "484", str(right), right == 484)]
+    rows = [Row("SLAYER MNIST, fast: right of 500 digits", ">= 474", str(right), right >= 474)]
     few = x[::167]
     for engine in ("reference", "lava"):
         found = compare(fast.run(program, {"input": few}), ENGINES[engine](program, {"input": few}))

@@ -55,15 +55,23 @@ def _inputs(inputs: dict[str, Any]) -> list[tuple[float, str]]:
 
 
 def _roundings(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
-    """The bars, by the spike F1 that each costs alone."""
+    """The bars, by the spike F1 that each costs alone; what any difference costs, none is to blame for."""
     if attribution is None:
         return []
+    anyway = _lost(attribution["nudged"])
+    largest = max(_lost(bar["alone"]) for bar in attribution["bars"])
+    if anyway > NOTHING and anyway > largest / 2:
+        said = f"the model magnifies any difference: thresholds a millionth higher cost {number(anyway)} of spike F1 too"
+        return [(anyway, f"{said}; judge it by its answers, or train it with noise")]
     worst = max(attribution["isolated"], key=attribution["isolated"].get)
     found = []
     for bar in attribution["bars"]:
-        matched = bar["alone"]["spike_f1"]
-        lost = 0.0 if matched is None else 1 - matched
+        lost = _lost(bar["alone"])
         if lost > NOTHING:
             said = f"{bar['kind']} alone cost {number(lost)} of spike F1, most error of its own in layer {worst}"
             found.append((lost, f"{said}: {REMEDIES[bar['kind']]}"))
     return found
+
+
+def _lost(measured: dict[str, Any]) -> float:
+    return 0.0 if measured["spike_f1"] is None else 1 - measured["spike_f1"]

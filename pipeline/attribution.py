@@ -24,6 +24,8 @@ Progress = Callable[[int, int], None]
 MOST_OPERATIONS = 2 * 10**10
 """Synaptic sums that attribution may take; so many samples run."""
 MOST_SAMPLES = 100
+NUDGE = 2.0**-20
+"""A millionth: far below any rounding of the integers."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ class Cause:
 class Attribution:
     """`bars` in the order of `KINDS`; `isolated` is each layer's mean |v - v_float| in units of its threshold (of a
     read-out: of its largest |v|) when it is fed with the float model's spikes, so that no earlier layer has part in it.
+    `nudged` is the float model with thresholds a millionth higher: what that costs, any difference costs, and no
+    rounding is to blame for it.
     """
 
     samples: int
     exact: Measured
+    nudged: Measured
     bars: tuple[Bar, ...]
     isolated: dict[str, float]
     cause: Cause | None
@@ -83,7 +88,7 @@ class Attribution:
 def affordable(network: Network, samples: int, steps: int) -> int:
     """How many samples may run through all combinations; 0 where one would take too long."""
     size = sum(p.weight.nnz if hasattr(p.weight, "nnz") else p.weight.size for p in network.projections)
-    runs = 2 * len(KINDS) + 1
+    runs = 2 * len(KINDS) + 2
     return int(min(samples, MOST_SAMPLES, MOST_OPERATIONS // max(1, size * steps * runs)))
 
 
@@ -102,8 +107,8 @@ class _Runs:
         self.labels, self.outputs = labels, outputs
         self.want = self.run(())
 
-    def run(self, kinds: Collection[str]) -> Activity:
-        return roundings.run(self.network, self.quantized, self.stimulus, kinds)
+    def run(self, kinds: Collection[str], nudge: float = 0.0) -> Activity:
+        return roundings.run(self.network, self.quantized, self.stimulus, kinds, nudge=nudge)
 
     def measured(self, activity: Activity) -> Measured:
         wanted, got = self._answers(self.want), self._answers(activity)
@@ -145,6 +150,7 @@ def attribute(
     return Attribution(
         len(next(iter(stimulus.values()))),
         runs.measured(runs.want),
+        runs.measured(runs.run((), NUDGE)),
         tuple(bars),
         isolated(network, quantized, stimulus, runs.want),
         _cause(runs, last),

@@ -138,9 +138,9 @@ Observer = Callable[[Step], NDArray[np.bool_] | None]
 class Rules:
     """The arithmetic of a step, [sample, neuron]: here plain floats; `roundings` has one that rounds as a chip does."""
 
-    def arriving(self, spikes: Float, weight: Matrix) -> Float:
+    def arriving(self, spikes: Float, projection: Projection) -> Float:
         """What spikes [sample, source] bring."""
-        return through(spikes, weight)
+        return through(spikes, projection.weight)
 
     def decayed(self, state: Float, keep: Float) -> Float:
         """What a step leaves of i or v."""
@@ -192,7 +192,7 @@ class _Neurons:
     def step(self, t: int, sources: list[tuple[Projection, Float]]) -> Step:
         """The dynamics up to the test for a spike; a layer without spikes is done with that."""
         layer = self.layer
-        x = sum((self.rules.arriving(s, p.weight) for p, s in sources), self.bias)
+        x = sum((self.rules.arriving(s, p) for p, s in sources), self.bias)
         self.i = self.rules.decayed(self.i, layer.keep_i) + layer.gain_i * x
         debt = resets.owed(layer, self.v, self.spiked)
         kept = self.rules.decayed(self.v, layer.keep_v)

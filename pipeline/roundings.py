@@ -26,7 +26,7 @@ from scipy import sparse
 
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import to_wire
-from spikeport.pipeline.matrices import Matrix, compact, scaled_rows, through
+from spikeport.pipeline.matrices import Matrix, compact, scaled_rows
 from spikeport.pipeline.network import Activity, Network, NetworkLayer, Projection, Rules
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.scales import Rows, fold
@@ -41,14 +41,17 @@ ALIGNED = 2.0**arith.ALIGN
 
 @dataclass(frozen=True)
 class Integers(Rules):
-    """The rules of `sim.arith`, for floats that hold whole numbers below 2**53."""
+    """The rules of `sim.arith`, for floats that hold whole numbers below 2**53; `shifted_down` names the projections of
+    a negative exponent, whose sums are cut off.
+    """
 
     truncation: bool
     saturation: bool
+    shifted_down: frozenset[str]
 
-    def arriving(self, spikes: Float, weight: Matrix) -> Float:
-        total = through(spikes, weight)
-        return np.floor(total) if self.truncation else total
+    def arriving(self, spikes: Float, projection: Projection) -> Float:
+        total = super().arriving(spikes, projection)
+        return np.floor(total) if self.truncation and projection.name in self.shifted_down else total
 
     def decayed(self, state: Float, keep: Float) -> Float:
         return np.trunc(state * keep) if self.truncation else state * keep
@@ -64,17 +67,21 @@ def run(
     stimulus: Mapping[str, NDArray[Any]],
     kinds: Collection[str],
     observe: float_model.Observer | None = None,
+    nudge: float = 0.0,
 ) -> Activity:
-    """Run with the roundings of `kinds` (of `KINDS`). `stimulus` as for the Network; v comes in the Program's units."""
+    """Run with the roundings of `kinds` (of `KINDS`), and thresholds higher by the share `nudge`. `stimulus` as for the
+    Network; v comes in the Program's units.
+    """
     between = Network(
         network.dt,
         network.inputs,
-        tuple(_layer(network, layer, quantized, kinds) for layer in network.layers),
+        tuple(_nudged(_layer(network, layer, quantized, kinds), nudge) for layer in network.layers),
         tuple(p for layer in network.layers for p in _projections(network, layer, quantized, kinds)),
         network.outputs,
     )
     values = {name: _values(name, quantized, x, kinds) for name, x in stimulus.items()}
-    rules = Integers("truncation" in kinds, "saturation" in kinds)
+    down = frozenset(synapse.name for synapse in quantized.program.synapses if synapse.exponent < 0)
+    rules = Integers("truncation" in kinds, "saturation" in kinds, down)
     return float_model.run(between, values, rules=rules, observe=observe)
 
 
@@ -108,6 +115,10 @@ def _layer(network: Network, layer: NetworkLayer, quantized: Quantized, kinds: C
         fields |= {"keep_i": 1 - made.decay_u / arith.DECAY_ONE, "keep_v": 1 - made.decay_v / arith.DECAY_ONE}
     numbers: dict[str, Any] = {key: np.asarray(value, np.float64) for key, value in fields.items()}
     return replace(layer, gain_i=ALIGNED * one, gain_v=one, reset=0 * one, **numbers)
+
+
+def _nudged(layer: NetworkLayer, share: float) -> NetworkLayer:
+    return replace(layer, threshold=layer.threshold * (1 + share))
 
 
 def _bias(quantized: Quantized, layer: str) -> Float:

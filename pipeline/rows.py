@@ -133,9 +133,13 @@ def waterfall_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
     attribution = data["attribution"]
     if attribution is None:
         return []
+    nudged = attribution["nudged"]
     return [
-        (bar["kind"], *(number(m["spike_f1"]) for m in pair(bar)), *(percent(m["accuracy"]) for m in pair(bar)))
-        for bar in attribution["bars"]
+        ("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged["accuracy"]), "–"),
+        *(
+            (bar["kind"], *(number(m["spike_f1"]) for m in pair(bar)), *(percent(m["accuracy"]) for m in pair(bar)))
+            for bar in attribution["bars"]
+        ),
     ]
 
 

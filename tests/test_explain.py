@@ -25,7 +25,8 @@ def test_it_prints_the_waterfall_and_the_verdict(bundle, command):
     status, out, err = command("explain", bundle)
     assert status == 0, err
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines[1 : 1 + len(KINDS)]] == list(KINDS)
+    assert lines[1].startswith("none, but a millionth")
+    assert [line.split()[0] for line in lines[2 : 2 + len(KINDS)]] == list(KINDS)
     assert any(line.startswith("caused by") for line in lines)
     assert lines[-1].split(":")[0] in ("PASSED", "FAILED", "INCONCLUSIVE")
 
@@ -70,3 +71,14 @@ def test_nothing_is_advised_where_nothing_was_lost(bundle):
     for bar in report["attribution"]["bars"]:
         bar["alone"]["spike_f1"] = 1.0
     assert advice(report) == []
+
+
+def test_no_rounding_is_blamed_where_any_difference_costs_as_much(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    for bar in report["attribution"]["bars"]:
+        bar["alone"]["spike_f1"] = 0.9
+    report["attribution"]["nudged"]["spike_f1"] = 0.93
+    (said,) = advice(report)
+    assert said.startswith("the model magnifies any difference")
+    report["attribution"]["nudged"]["spike_f1"] = 0.98
+    assert advice(report)[0].startswith("inputs alone cost 0.1000")
