@@ -122,7 +122,9 @@ def _axon(start: int) -> str:
 
 
 def _biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[AnySynapse]:
-    """The bias as at most two synapses (coarse and fine) from the axon that is on from the layer's phase."""
+    """The bias as at most two synapses (coarse and fine) from the axon that is on from the layer's phase; what is less
+    than a unit of them is left to `_left_of_bias`.
+    """
     axon = _axon(phase - 1)
     return [
         Synapse(
@@ -136,7 +138,7 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int
     """The neurons; an ExtendedLayer only where Lava's LIF does not do."""
     threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
     state = unit * 2**arith.ALIGN
-    bias, exponent = _register(rows.drive * state)
+    bias, exponent = _register(rows.drive * state + _left_of_bias(layer, rows, unit))
     fields: dict[str, Any] = {
         "name": layer.name,
         "shape": layer.shape,
@@ -153,6 +155,15 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int
     if layer.reset_mode == "zero" and not layer.refractory and not start.any():
         return Layer(**fields)
     return ExtendedLayer(**fields, reset=layer.reset_mode, refractory=layer.refractory, start=start)
+
+
+def _left_of_bias(layer: NetworkLayer, rows: Rows, unit: Float) -> Float:
+    """What synapses are too coarse for, in units of v: a register adds it where nothing remembers the current.
+
+    So little that no neuron fires on it before its phase, when a stock LIF of Lava's has its register already.
+    """
+    given = sum((m * 2.0**e for m, e in digits(rows.bias * unit)), np.zeros(layer.size))
+    return np.where(layer.keep_i == 0, (rows.bias * unit - given) * 2**arith.ALIGN, 0.0)
 
 
 def _register(drive: Float) -> tuple[NDArray[np.int64], int]:

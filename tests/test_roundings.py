@@ -77,3 +77,18 @@ def test_each_rounding_changes_something_by_itself():
     none = roundings.run(net, quantized, stimulus, ())["n1"].v
     for kind in set(roundings.KINDS) - {"thresholds", "saturation"}:  # those: tests of attribution, and above
         assert not np.array_equal(roundings.run(net, quantized, stimulus, {kind})["n1"].v, none), kind
+
+
+def test_a_bias_without_memory_is_as_fine_as_v():
+    """Synapses give whole units, the register the rest: a 64th of the largest error that they leave."""
+    net, quantized = made(graphs.chain(graphs.affine(4, 3), graphs.lif()), {"input": DATA["spikes"]})
+    unit = 1 / (quantized.scales["n1"].unit * 64)
+    (layer,) = net.layers
+    wanted = layer.gain_i * layer.gain_v * layer.bias * unit * 64
+    given = (
+        sum(s.weights[:, 0].astype(int) << s.exponent for s in quantized.program.synapses if s.source == "*on0") * 64
+    )
+    (part,) = quantized.program.layers
+    assert part.bias.any()
+    assert np.abs(part.bias).max() <= 32
+    assert np.abs(given + part.register_bias - wanted).max() <= 0.5
