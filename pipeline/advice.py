@@ -61,14 +61,15 @@ def _roundings(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
     anyway = _lost(attribution["nudged"])
     largest = max(_lost(bar["alone"]) for bar in attribution["bars"])
     if anyway > NOTHING and anyway > largest / 2:
-        said = f"the model magnifies any difference: thresholds a millionth higher cost {number(anyway)} of spike F1 too"
+        said = (
+            f"the model magnifies any difference: thresholds a millionth higher cost {number(anyway)} of spike F1 too"
+        )
         return [(anyway, f"{said}; judge it by its answers, or train it with noise")]
-    worst = max(attribution["isolated"], key=attribution["isolated"].get)
     found = []
     for bar in attribution["bars"]:
         lost = _lost(bar["alone"])
         if lost > NOTHING:
-            said = f"{bar['kind']} alone cost {number(lost)} of spike F1, most error of its own in layer {worst}"
+            said = f"{bar['kind']} alone cost {number(lost)} of spike F1, most of it in layer {bar['worst']}"
             found.append((lost, f"{said}: {REMEDIES[bar['kind']]}"))
     return found
 

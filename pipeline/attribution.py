@@ -41,17 +41,20 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bar:
-    """One rounding: alone on the float model, and on top of those before it."""
+    """One rounding: alone on the float model, and on top of those before it; alone it costs most in layer `worst`, fed
+    with the float model's spikes.
+    """
 
     kind: str
     alone: Measured
     so_far: Measured
+    worst: str
 
 
 @dataclass(frozen=True)
 class Cause:
     """The first spike that differs, and the roundings without which it does not, the one first without which v is
-    nearest to the float model's; none, where several cause it, each of which is enough.
+    nearest to the float model's; none, where it happens without any one of them.
     """
 
     layer: str
@@ -88,7 +91,7 @@ class Attribution:
 def affordable(network: Network, samples: int, steps: int) -> int:
     """How many samples may run through all combinations; 0 where one would take too long."""
     size = sum(p.weight.nnz if hasattr(p.weight, "nnz") else p.weight.size for p in network.projections)
-    runs = 2 * len(KINDS) + 2
+    runs = 3 * len(KINDS) + 2
     return int(min(samples, MOST_SAMPLES, MOST_OPERATIONS // max(1, size * steps * runs)))
 
 
@@ -145,7 +148,8 @@ def attribute(
     for number, kind in enumerate(KINDS):
         alone = runs.measured(runs.run({kind}))
         last = runs.run(KINDS[: number + 1])
-        bars.append(Bar(kind, alone, runs.measured(last)))
+        own = isolated(network, quantized, stimulus, runs.want, {kind})
+        bars.append(Bar(kind, alone, runs.measured(last), max(own, key=lambda name: own[name])))
         progress(number + 1, len(KINDS))
     return Attribution(
         len(next(iter(stimulus.values()))),
@@ -188,7 +192,11 @@ def _cause(runs: _Runs, whole: Activity) -> Cause | None:
 
 
 def isolated(
-    network: Network, quantized: Quantized, stimulus: Mapping[str, NDArray[Any]], want: Activity
+    network: Network,
+    quantized: Quantized,
+    stimulus: Mapping[str, NDArray[Any]],
+    want: Activity,
+    kinds: Collection[str] = KINDS,
 ) -> dict[str, float]:
     """Each layer's own error, fed with what the float model sends it. `want` is in the Program's units."""
     found = {}
@@ -198,7 +206,7 @@ def isolated(
         inputs = tuple(NetworkInput(name, x.shape[2:]) for name, x in fed.items())
         alone = Network(network.dt, inputs, (layer,), tuple(own), (layer.name,))
         scale, v = quantized.scales[layer.name], want[layer.name].v
-        off = np.abs(roundings.run(alone, quantized, fed, KINDS)[layer.name].v - v)
+        off = np.abs(roundings.run(alone, quantized, fed, kinds)[layer.name].v - v)
         peak = np.abs((layer.threshold - layer.reset) / scale.unit) if layer.spikes else np.abs(v).max(initial=0.0)
         found[layer.name] = float((off / np.where(peak > 0, peak, 1.0)).mean())
     return found

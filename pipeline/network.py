@@ -197,6 +197,8 @@ class _Neurons:
         debt = resets.owed(layer, self.v, self.spiked)
         kept = self.rules.decayed(self.v, layer.keep_v)
         tested = self.rules.limited(kept + layer.drive + layer.gain_v * self.i) - debt
+        if layer.reset_mode == "subtract_delayed":  # here v itself is what is tested
+            tested = self.rules.limited(tested)
         if not layer.spikes:
             self.v = tested
         return Step(layer.name, t, x, self.i, tested, sources, self.waiting > 0, debt)

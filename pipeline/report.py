@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from spikeport.pipeline.advice import advice
-from spikeport.pipeline.rows import LAYER_HEADINGS, WATERFALL_HEADINGS, headline, layer_rows, waterfall_rows
+from spikeport.pipeline.rows import LAYER_HEADINGS, headline, layer_rows, waterfall_headings, waterfall_rows
 
 
 def page(data: dict[str, Any]) -> str:
@@ -31,7 +31,7 @@ def _render(template: str, data: dict[str, Any]) -> str:
         headline=headline(data),
         headings=LAYER_HEADINGS,
         layers=layer_rows(data),
-        waterfall_headings=WATERFALL_HEADINGS,
+        waterfall_headings=waterfall_headings(data),
         waterfall=waterfall_rows(data),
         advice=advice(data),
     )

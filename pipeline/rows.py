@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v error", "alone", "headroom", "overflow")
-WATERFALL_HEADINGS = ("rounding", "F1 with it alone", "F1 so far", "accuracy with it alone", "accuracy so far")
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -29,6 +28,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("data", _data(data)),
         ("source equivalence", _source(data["source"])),
         *_warnings(data),
+        *_processes(data),
         ("parity", _parity(data["parity"])),
         ("first divergence", _divergence(data["fidelity"])),
         ("caused by", _cause(data["attribution"])),
@@ -50,6 +50,13 @@ def _given_integers(data: dict[str, Any]) -> list[tuple[str, str]]:
 def text(data: dict[str, Any]) -> list[str]:
     """The headline as lines."""
     return [f"{what:<18}  {found}" for what, found in headline(data)]
+
+
+def _processes(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Where no stock process of Lava's will do, and so no chip without more."""
+    own = data["program"]["own_processes"]
+    said = "runs a process of spikeport's own on Lava, and would need microcode on a chip"
+    return [("not stock", f"{', '.join(own)}: {said}")] if own else []
 
 
 def _warnings(data: dict[str, Any]) -> list[tuple[str, str]]:
@@ -124,27 +131,32 @@ def _cause(attribution: dict[str, Any] | None) -> str:
     cause = attribution["cause"]
     if cause is None:
         return f"nothing diverges in {attribution['samples']} samples"
-    which = " or ".join(cause["kinds"]) or "several roundings, any one of which could be left out"
-    return f"{which} ({attribution['samples']} samples looked into)"
+    which = " and ".join(cause["kinds"]) or "several roundings, any one of which could be left out"
+    place = f"layer {cause['layer']}, step {cause['step']}, sample {cause['sample']}, neuron {cause['neuron']}"
+    return f"{which}, at {place} ({attribution['samples']} samples looked into)"
 
 
 def waterfall_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row of cells per rounding, as `WATERFALL_HEADINGS`; what was not measured has none."""
+    """A row of cells per rounding, as `waterfall_headings`; what was not measured has none."""
     attribution = data["attribution"]
     if attribution is None:
         return []
-    nudged = attribution["nudged"]
-    return [
-        ("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged["accuracy"]), "–"),
-        *(
-            (bar["kind"], *(number(m["spike_f1"]) for m in pair(bar)), *(percent(m["accuracy"]) for m in pair(bar)))
-            for bar in attribution["bars"]
-        ),
-    ]
+    nudged, answers = attribution["nudged"], _answers(attribution)
+    rows = [("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged[answers]), "–")]
+    for bar in attribution["bars"]:
+        pair = bar["alone"], bar["so_far"]
+        rows.append((bar["kind"], *(number(m["spike_f1"]) for m in pair), *(percent(m[answers]) for m in pair)))
+    return rows
 
 
-def pair(bar: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return bar["alone"], bar["so_far"]
+def waterfall_headings(data: dict[str, Any]) -> tuple[str, ...]:
+    """Without labels, the share of answers that are the float model's stands for accuracy."""
+    answers = _answers(data["attribution"]) if data["attribution"] else "accuracy"
+    return ("rounding", "F1 with it alone", "F1 so far", f"{answers} with it alone", f"{answers} so far")
+
+
+def _answers(attribution: dict[str, Any]) -> str:
+    return "agreement" if attribution["exact"]["accuracy"] is None else "accuracy"
 
 
 def _weakest(fidelity: dict[str, Any]) -> str:

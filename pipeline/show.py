@@ -15,7 +15,7 @@ from rich.table import Table
 from spikeport.pipeline.examine import Examined
 from spikeport.pipeline.explain import Explained
 from spikeport.pipeline.result import Result
-from spikeport.pipeline.rows import LAYER_HEADINGS, WATERFALL_HEADINGS, layer_rows, text, waterfall_rows
+from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text, waterfall_headings, waterfall_rows
 from spikeport.sim.errors import Finding
 
 PIPED_WIDTH = 160
@@ -93,7 +93,16 @@ def explained(found: Explained, in_json: bool) -> None:
     if in_json:
         as_json({"attribution": found.report["attribution"], "advice": found.advice})
         return
-    out.print(table(WATERFALL_HEADINGS, waterfall_rows(found.report)))
+    rows = waterfall_rows(found.report)
+    if rows:
+        out.print(table(waterfall_headings(found.report), rows))
+    else:
+        why = (
+            "the file's integers are the model"
+            if found.report["fidelity"] is None
+            else "the network is too large for it"
+        )
+        out.print(f"no rounding was looked into: {why}")
     for what, said in found.lines:
         out.print(f"{what:<18}  {said}", markup=False)
     for number, said in enumerate(found.advice, 1):

@@ -82,3 +82,20 @@ def test_no_rounding_is_blamed_where_any_difference_costs_as_much(bundle):
     assert said.startswith("the model magnifies any difference")
     report["attribution"]["nudged"]["spike_f1"] = 0.98
     assert advice(report)[0].startswith("inputs alone cost 0.1000")
+
+
+def test_without_labels_agreement_stands_for_accuracy(tmp_path, command):
+    made = graphs.chain(graphs.affine(4, 3), graphs.lif())
+    port(made, graphs.spikes(), dt=graphs.DT, engines=["fast"], out=tmp_path / "out")
+    out = command("explain", tmp_path / "out")[1]
+    assert "agreement so far" in out.splitlines()[0]
+    assert out.splitlines()[1].split()[-2] == "%"
+
+
+def test_a_silent_model_is_inconclusive():
+    made = graphs.chain(graphs.linear(4, 3, scale=1e-6), graphs.lif(), graphs.affine(4, 4), graphs.leaky())
+    result = port(
+        made, graphs.spikes(600), np.zeros(600, int), dt=graphs.DT, engines=["fast", "reference"], parity_samples=2
+    )
+    assert result.verdict.word == "INCONCLUSIVE"
+    assert "no neuron of n1 spikes" in result.verdict.why

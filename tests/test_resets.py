@@ -97,6 +97,7 @@ def test_the_report_names_the_layers_that_need_a_process_of_our_own():
     graphs.saying(made.nodes["n3"], reset="subtract")
     result = run.port(made, graphs.spikes(), dt=graphs.DT, engines=["fast"])
     assert result.report.data["program"]["own_processes"] == ["n3"]
+    assert "not stock           n3: runs a process of spikeport's own" in str(result)
     graphs.saying(made.nodes["n3"], reset="zero")
     result = run.port(made, graphs.spikes(), dt=graphs.DT, engines=["fast"])
     assert result.report.data["program"]["own_processes"] == []
