@@ -82,6 +82,9 @@ def _doubts(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity
     if source is not None and (source.contested > MOST_CONTESTED or source.undecided > MOST_UNDECIDED):
         found.append(f"rounding decided {len(source.near_ties)} of the model's {source.spikes} spikes")
     found += _unproven(parity, fidelity.silent)
+    quiet = [layer.name for layer in fidelity.layers if layer.lowest_threshold is not None and layer.rate_error is None]
+    if quiet:
+        found.append(f"no neuron of {', '.join(quiet)} spikes in the float model")
     if fidelity.loss.high > max_loss:
         found.append(f"{fidelity.samples} sample{'s' * (fidelity.samples != 1)} cannot tell")
     return found

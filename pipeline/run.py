@@ -78,10 +78,10 @@ def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any,
             "engines run the Program",
             "Give a list, e.g. ['fast', 'lava'].",
         )
-    if not isinstance(parity_samples, int) or parity_samples < 1:
+    if not isinstance(parity_samples, int) or isinstance(parity_samples, bool) or parity_samples < 1:
         what, how = f"it is {parity_samples!r}", "Give a whole number from 1 on."
         raise refuse("option-range", "parity_samples", what, "so many samples run on the slow engines", how)
-    if not isinstance(max_loss, int | float) or not 0 <= max_loss <= 1:
+    if not isinstance(max_loss, int | float) or isinstance(max_loss, bool) or not 0 <= max_loss <= 1:
         what, how = f"it is {max_loss!r}", "Give a share from 0 to 1, e.g. 0.02 for 2 points."
         raise refuse("option-range", "max_loss", what, "the verdict compares the loss with it", how)
     if out is not None:
