@@ -123,7 +123,13 @@ def _wrong_numbers(how: Binning) -> list[Finding]:
         found.append(_meaningless("dt", f"it is {how.dt!r}", fix))
     sides = len(how.size) in (1, 2) and all(_whole(side) for side in how.size)
     if not sides:
-        found.append(_meaningless("size", f"it is {how.size!r}", "Give (height, width) or (channels,)."))
+        found.append(
+            _meaningless(
+                "size",
+                f"it is {how.size!r}",
+                "Give (height, width) or (channels,); on the command line WIDTHxHEIGHT or CHANNELS.",
+            )
+        )
     if how.steps is not None and not _whole(how.steps):
         found.append(_meaningless("steps", f"it is {how.steps!r}", "Give a whole number from 1 on, or none."))
     if not _whole(how.downscale) or (sides and any(side % how.downscale for side in how.size)):
@@ -255,7 +261,7 @@ def _places(events: Events, how: Binning, name: str) -> list[NDArray[np.int64]]:
     axes = [events.x] if events.y is None else [events.y, events.x]
     if len(axes) != len(how.size):
         what = f"its events have {len(axes)} coordinates, the sensor {how.size} has {len(how.size)}"
-        fix = "Give (height, width) for events with y, (channels,) for events without."
+        fix = "Give (height, width), on the command line WIDTHxHEIGHT, for events with y; (channels,) without."
         raise refuse("data-shape", name, what, "every event needs its place in x", fix)
     for axis, values, side in zip(how.axes[2:], axes, how.size, strict=True):
         if len(values) and (values.min() < 0 or values.max() >= side):

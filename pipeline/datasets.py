@@ -118,7 +118,7 @@ def _named(name: str, found: dict[str, Any]) -> dict[str, Any]:
         raise refuse(
             "data-unreadable",
             name,
-            f"it holds {sorted(found)}, no `x`",
+            f"it holds {sorted(key for key in found if found[key] is not None)}, no `x`",
             "x is what enters the network",
             "Save it with numpy.savez(path, x=..., y=..., dt=...); for several inputs, `x.NAME` for each.",
         )

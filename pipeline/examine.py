@@ -38,8 +38,8 @@ def examine(
     a call that says nothing about the model: no file, data that does not fit.
     """
     if slayer_port.is_net(model):
-        slayer_port.require_none({"factory": factory, "dt": dt, "data": data})
-        return Examined(list(slayer_port.findings(Path(model))), [])
+        slayer_port.require_none({"factory": factory, "dt": dt})
+        return Examined(list(slayer_port.findings(Path(model), data)), [])
     given = datasets.load(data) if data is not None else None
     try:
         opened = open_model(model, factory, (reading or Reading()).of(given, dt))

@@ -67,10 +67,14 @@ def _spikes(given: NDArray[Any]) -> InputCoding:
     return code_input(slayer_program.INPUT, given.astype(np.int64))
 
 
-def findings(path: Path) -> tuple[Any, ...]:
-    """Everything that keeps the file from being a Program. Raises `SpikeportError` (`file-missing`)."""
+def findings(path: Path, data: Any = None) -> tuple[Any, ...]:
+    """Everything that keeps the file from being a Program, and from running on the data where there is some. Raises
+    `SpikeportError` (`file-missing`).
+    """
     try:
         slayer_program.program(slayer.read(path))
+        if data is not None:
+            opened(path, datasets.load(data))
     except SpikeportError as error:
         if error.code == "file-missing":
             raise

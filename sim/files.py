@@ -107,7 +107,9 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def read_archive(path: Path, form: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The inverse of `write_archive`. Raises `SpikeportError` (`file-format`) for anything else, missing files too."""
+    """The inverse of `write_archive`. Raises `SpikeportError` (`file-missing`, `file-format`)."""
+    if not path.exists():
+        raise refuse("file-missing", str(path), "there is no such file", f"a {form} is read", "Check the path.")
     try:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read("header.json"))
