@@ -41,7 +41,8 @@ def product(name: str, after: Matrix, before: Matrix) -> Matrix:
 def findings(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[Finding]:
     """The first node with too many linear nodes, or ways through such, before it; loops are left to `lower`."""
     linear = {name for name, node in nodes.items() if type(node).__name__ in (*LINEAR, "Delay")}
-    links = nx.DiGraph((a, b) for a, b in edges if a in linear and b in linear)
+    links = nx.DiGraph()  # edges are added, not given: networkx 2.8 looks for pandas then, and warns of it
+    links.add_edges_from((a, b) for a, b in edges if a in linear and b in linear)
     if not nx.is_directed_acyclic_graph(links):
         return []
     ways: dict[str, int] = {}

@@ -54,7 +54,8 @@ class _Paths:
 
     def __init__(self, nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | None) -> None:
         self.nodes, self.dt = nodes, dt
-        self.links = nx.DiGraph(sorted(edges))
+        self.links = nx.DiGraph()
+        self.links.add_edges_from(sorted(edges))
         self.neurons = sorted(name for name, node in nodes.items() if kind(node) in NEURONS)
         self.inputs = sorted(name for name, node in nodes.items() if kind(node) == "Input")
         self.shapes = shapes.Shapes(nodes, self.links)

@@ -142,7 +142,9 @@ def waterfall_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
     if attribution is None:
         return []
     nudged, answers = attribution["nudged"], _answers(attribution)
-    rows = [("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged[answers]), "–")]
+    rows: list[tuple[str, ...]] = [
+        ("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged[answers]), "–")
+    ]
     for bar in attribution["bars"]:
         pair = bar["alone"], bar["so_far"]
         rows.append((bar["kind"], *(number(m["spike_f1"]) for m in pair), *(percent(m[answers]) for m in pair)))
