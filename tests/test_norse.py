@@ -140,6 +140,26 @@ def test_the_exported_graph_is_the_model(name, tmp_path):
     assert nir_file.metadata(read.graph, "dt") == exported.dt
 
 
+def doubled(values):
+    """Norse's parameters, which keep a precision of their own, in double."""
+    if isinstance(values, torch.Tensor):
+        return values.double()
+    return type(values)(*map(doubled, values)) if isinstance(values, tuple) else values
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_double_precision_not_one_spike_of_two_hundred_steps_differs(name):
+    model = build(name).double()
+    for module in model.modules():
+        if hasattr(module, "p") and isinstance(module.p, tuple):
+            module.p = doubled(module.p)
+    found, recording = judged(model, spikes(samples=4, steps=200))
+    assert recording.roundoff == 2.0**-53
+    assert found.equal, found.errors[:1]
+    assert not found.near_ties
+    assert found.spikes > 100
+
+
 @pytest.mark.parametrize(("kind", "roundoff"), [(torch.float32, 2.0**-24), (torch.float64, 2.0**-53)])
 def test_double_precision_counts_only_if_the_neurons_have_it_too(kind, roundoff):
     p = norse.LIFParameters(*(v.to(kind) if isinstance(v, torch.Tensor) else v for v in lif_parameters()))
