@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline.inspect import kind
+from spikeport.pipeline.inspect import delay_steps, kind
 from spikeport.pipeline.neurons import TIME_CONSTANTS
 from spikeport.sim import arith
 from spikeport.sim.errors import Finding
@@ -75,7 +75,27 @@ def warnings(nodes: dict[str, Any], dt: float | None, source: Any, ours: bool) -
         if TIME_CONSTANTS.get(kind(node))
     ]
     found = [finding for layer in layers for rule in RULES for finding in rule(layer)]
+    found += [
+        finding for name, node in sorted(nodes.items()) if kind(node) == "Delay" for finding in _late(name, node, dt)
+    ]
     return [*found, *_written_for_another_dt(layers), *([] if ours else _reset_unsaid(layers))]
+
+
+def _late(name: str, node: Any, dt: float | None) -> Iterator[Finding]:
+    """A Delay waits for whole steps; the rest is rounded away."""
+    if dt is None:
+        return
+    steps = np.asarray(node.delay, np.float64).ravel() / dt
+    off = np.abs(steps - delay_steps(node, dt))
+    if off.max(initial=0.0) > CLOSE * max(1.0, float(np.abs(steps).max(initial=0.0))):
+        worst = int(off.argmax())
+        yield Finding(
+            "lint-delay-rounded",
+            f"node {name!r}",
+            f"it delays by {steps[worst]:.4g} steps of dt, which becomes {delay_steps(node, dt)[worst]}",
+            "a spike waits for whole steps",
+            "Use a dt that divides the delays, or round them in training.",
+        )
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -36,6 +36,7 @@ CODES: dict[str, str] = {
     "lava-missing": "no Python interpreter with lava-nc was found",
     "lava-timeout": "the Lava process did not finish within its time limit",
     "lint-dead-axons": "warning: much of an input carries nothing in the data",
+    "lint-delay-rounded": "warning: a Delay is not a whole number of steps",
     "lint-decay-coarse": "warning: a time constant changes by rounding to 12 bits",
     "lint-decay-form": "warning: the framework decays by another rule than NIR's equation",
     "lint-dt": "warning: the graph's gains were written for another time step",

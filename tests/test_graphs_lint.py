@@ -266,3 +266,12 @@ def test_port_says_the_warnings_too():
         result = port(graphs.chain(graphs.linear(4, 3), node), graphs.spikes(), dt=graphs.DT, engines=["fast"])
         assert [warning["code"] for warning in result.report.data["warnings"]] == codes
         assert [line.split()[1].strip(",") for line in str(result).splitlines() if line.startswith("warning")] == codes
+
+
+def test_a_delay_that_is_rounded_is_said():
+    delays = graphs.DT * np.array([1.0, 2.0, 2.4, 0.0])
+    for given, wanted in ((delays, ["lint-delay-rounded"]), (np.rint(delays / graphs.DT) * graphs.DT, [])):
+        made = graphs.chain(graphs.linear(4, 3), graphs.lif(), nir.Delay(given), graphs.linear(4, 4), graphs.lif())
+        found = lint(made, dt=graphs.DT)
+        assert [finding.code for finding in found] == wanted
+        assert not found or ("2.4 steps" in found[0].what and found[0].where == "node 'n2'")
