@@ -100,8 +100,17 @@ def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
     return Dataset(arrays, y, _time_step(name, found.get("dt")), name, found.get("binning"))
 
 
+MEANT = {"X": "x", "data": "x", "Y": "y", "label": "y", "labels": "y", "target": "y", "targets": "y", "DT": "dt"}
+"""Names that people give, and what they would be read as."""
+
+
 def _named(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """The arrays by input: `x` alone, `x` as a dict, or `x.NAME`."""
+    missed = [key for key in sorted(found) if key in MEANT and found.get(MEANT[key]) is None]
+    if missed:
+        what, why = f"it holds {', '.join(missed)}", "names are read as they are, and others not at all"
+        how = "Rename: " + ", ".join(f"{key} to {MEANT[key]}" for key in missed) + "."
+        raise refuse("data-unreadable", name, what, why, how)
     named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
     x = found.get("x")
     if isinstance(x, Mapping):

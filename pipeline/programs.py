@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,28 @@ def opened(path: Path, data: Path) -> tuple[Program, dict[str, NDArray[Any]]]:
     if slayer_port.is_net(path):
         found = slayer_port.opened(path, datasets.load(data))
         return found.program, found.integers
-    program, scales = open_program(path)
-    return program, _integers(program, scales, data)
+    stored = open_program(path)
+    return stored.program, _integers(stored, data)
 
 
-def open_program(path: Path) -> tuple[Program, dict[str, float]]:
-    """A program file or a bundle's folder, and the scale of each input where a bundle says it."""
+@dataclass(frozen=True)
+class Stored:
+    """A Program, and what only a bundle says: the scale of each input, and the time step in seconds."""
+
+    program: Program
+    scales: dict[str, float] = field(default_factory=dict)
+    dt: float | None = None
+
+
+def open_program(path: Path) -> Stored:
+    """A program file, or a bundle's folder. Raises `SpikeportError` (`file-missing`, `file-format`)."""
     if not path.is_dir():
-        return load_program(path), {}
+        return Stored(load_program(path))
     program = load_program(path / "program.npz")
     try:
-        inputs = json.loads((path / "report.json").read_text())["inputs"]
-        return program, {name: float(coding["scale"]) for name, coding in inputs.items()}
+        report = json.loads((path / "report.json").read_text())
+        scales = {name: float(coding["scale"]) for name, coding in report["inputs"].items()}
+        return Stored(program, scales, None if report["dt"] is None else float(report["dt"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise refuse(
             "file-format",
@@ -45,12 +56,15 @@ def open_program(path: Path) -> tuple[Program, dict[str, float]]:
         ) from error
 
 
-def _integers(program: Program, scales: Mapping[str, float], data: Path) -> dict[str, NDArray[Any]]:
-    """The data as the Program takes it. Currents need the scale that a bundle keeps."""
-    loaded = datasets.load(data)
+def _integers(stored: Stored, data: Path) -> dict[str, NDArray[Any]]:
+    """The data as the Program takes it. Currents need the scale that a bundle keeps; its decays are for its dt."""
+    loaded, program = datasets.load(data), stored.program
+    if stored.dt is not None and loaded.dt is not None and not math.isclose(stored.dt, loaded.dt, rel_tol=1e-6):
+        what = f"the data says {loaded.dt:g} s, the bundle was made for {stored.dt:g} s"
+        raise refuse("data-dt-disagrees", loaded.name, what, "decays depend on it", "Give data of the bundle's dt.")
     horizon.require_within(program, loaded.steps)
     given = datasets.stimulus(loaded, {part.name: part.shape for part in program.inputs})
-    codings = {part.name: InputCoding(part.wire, scales.get(part.name, 1.0)) for part in program.inputs}
+    codings = {part.name: InputCoding(part.wire, stored.scales.get(part.name, 1.0)) for part in program.inputs}
     return {name: to_wire(name, codings[name], x) for name, x in given.items()}
 
 

@@ -269,3 +269,19 @@ def test_a_loop_of_ports_alone_is_a_finding():
     )
     graph = graphs.chain(graphs.linear(4, 3), graphs.lif(), more={"sub": sub}, extra=[("sub", "sub")])
     assert "nir-edge" in {finding.code for finding in findings(graph, graphs.DT)}
+
+
+def test_run_takes_data_of_the_bundles_time_step_only(command, files, tmp_path):
+    port(files / "m.nir", files / "data.npz", engines=("fast",), out=files / "out")
+    with np.load(files / "data.npz") as content:
+        np.savez(tmp_path / "slow.npz", **dict(content) | {"dt": 5 * graphs.DT})
+    status, _, err = command("run", files / "out", "--data", tmp_path / "slow.npz", "-o", tmp_path / "t.npz")
+    assert (status, "data-dt-disagrees" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("labels", "y"), ("Y", "y"), ("X", "x")])
+def test_a_name_that_is_not_read_is_said(given, meant):
+    data = {"x": graphs.spikes(), given: np.zeros(20, int)} if meant == "y" else {given: graphs.spikes()}
+    with pytest.raises(SpikeportError) as caught:
+        port(graphs.chain(graphs.linear(4, 3), graphs.lif()), data, dt=graphs.DT, engines=("fast",))
+    assert f"{given} to {meant}" in caught.value.findings[0].how
