@@ -6,6 +6,7 @@ lag of 0 always leads to a later phase: within a model step, layers in the order
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ class _Sparse:
                 kernels.add_sparse_events(spikes[self.source][t - lag], axons, *self.columns, self.exponent, total)
 
 
-class _Group:
+class _Group(ABC):
     """A layer's state for a batch of samples."""
 
     def __init__(self, layer: AnyLayer, samples: int) -> None:
@@ -73,8 +74,9 @@ class _Group:
     def clear(self) -> None:
         self.u[:], self.v[:] = 0, 0
 
+    @abstractmethod
     def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
-        raise NotImplementedError
+        """One step of all neurons, from the input `total` to `spikes`."""
 
 
 class _Lif(_Group):

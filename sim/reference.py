@@ -5,6 +5,7 @@ Slow on purpose and meant to be read beside `arith` and checked by hand. Every o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
@@ -30,7 +31,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, all) work units; the pipeline gives one that draws, tests give none."""
 
 
-class _Group:
+class _Group(ABC):
     """One layer's state and what it did in one sample."""
 
     layer: AnyLayer
@@ -54,9 +55,9 @@ class _Group:
         self.history.append((spikes, list(self.u), list(self.v)))
         return spikes
 
+    @abstractmethod
     def advance(self, i: int, total: int) -> int:
         """One step of neuron i with its input; returns its spike."""
-        raise NotImplementedError
 
 
 class _Neurons(_Group):
