@@ -16,7 +16,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ import numpy as np
 from spikeport.export.events import Events, from_structured
 from spikeport.export.events_worker import KINDS, WIRE
 from spikeport.sim.errors import InternalError, SpikeportError, refuse
+from spikeport.sim.progress import Progress
 
 NMNIST, STRUCTURED, CAMERA = (".bin", ".bs2"), (".npy",), tuple(KINDS)
 SUFFIXES = (*NMNIST, *STRUCTURED, *CAMERA)
@@ -34,8 +35,6 @@ _OVERFLOW_ROW, _OVERFLOW = 240, 2**13
 """An event in this row, below every sensor of the format, is none: so many microseconds are added from it on."""
 _VERSIONS = {".raw": re.compile(rb"% (evt \d|format EVT\d)", re.I), ".dat": re.compile(rb"% Version \d", re.I)}
 """The line of the text header that says how the events are written; without it they would be read as something else."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

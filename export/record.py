@@ -14,8 +14,8 @@ from spikeport.export.calling import CALLINGS
 from spikeport.export.model import Exported
 from spikeport.export.parts import Neuron, leaves
 from spikeport.sim.errors import refuse
+from spikeport.sim.progress import Progress
 
-Progress = Callable[[int, int], None]
 BATCH = 256
 
 

@@ -8,18 +8,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import spikeport
 from spikeport.hw_targets.interpreters import lava_python
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
+from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.store import load_trace, save_program, save_stimulus
 from spikeport.sim.trace import Trace
 
-Progress = Callable[[int, int], None]
 TIME_LIMIT = 1800.0
 """Seconds; a Lava process that fails often hangs for ever without a word."""
 _GRACE = 5.0

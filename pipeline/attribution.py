@@ -6,7 +6,7 @@ the whole loss; the former do not, since roundings meet: the difference is the i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from spikeport.pipeline.network import Activity, Network, NetworkInput, Step
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.roundings import KINDS
 from spikeport.pipeline.spike_match import f1
+from spikeport.sim.progress import Progress
 
-Progress = Callable[[int, int], None]
 MOST_OPERATIONS = 2 * 10**10
 """Synaptic sums that attribution may take; so many samples run."""
 MOST_SAMPLES = 100

@@ -16,9 +16,9 @@ from spikeport.pipeline.datasets import Dataset, load
 from spikeport.pipeline.gather import gather
 from spikeport.sim.errors import refuse
 from spikeport.sim.files import require_replaceable, write_archive
+from spikeport.sim.progress import Watch
 
 FORM, VERSION = "spikeport-data", 1
-Watch = Callable[[str], Callable[[int, int], None]]
 
 
 @dataclass(frozen=True, eq=False)

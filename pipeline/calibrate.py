@@ -13,6 +13,7 @@ from spikeport.pipeline import network as float_model
 from spikeport.pipeline.network import Network
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Wire
+from spikeport.sim.progress import Progress
 
 Float = NDArray[np.float64]
 
@@ -39,9 +40,7 @@ class Calibration:
     steps: int
 
 
-def calibrate(
-    network: Network, stimulus: Mapping[str, NDArray[Any]], progress: float_model.Progress | None = None
-) -> Calibration:
+def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: Progress | None = None) -> Calibration:
     """Run the float model and keep how far each neuron's v went. Raises `SpikeportError` (`data-values`)."""
     reach = {layer.name: np.zeros(layer.size) for layer in network.layers}
     reset = {layer.name: layer.reset for layer in network.layers}

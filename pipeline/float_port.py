@@ -15,10 +15,10 @@ from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
-from spikeport.pipeline.parity import Watch
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.result import Result, cost, decide
 from spikeport.sim.errors import refuse
+from spikeport.sim.progress import Watch
 from spikeport.sim.trace import Trace
 
 

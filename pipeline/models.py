@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from spikeport.pipeline import equivalence
 from spikeport.pipeline.datasets import ONLY, Dataset, stimulus
 from spikeport.pipeline.network import Network
 from spikeport.sim.errors import refuse
-
-Progress = Callable[[int, int], None]
+from spikeport.sim.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

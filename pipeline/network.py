@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import resets
 from spikeport.pipeline.matrices import Matrix, through
+from spikeport.sim.progress import Progress
 
 Float = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

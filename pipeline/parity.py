@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from spikeport.pipeline.engines import OPTIONS, engine
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
+from spikeport.sim.progress import Watch
 from spikeport.sim.trace import Comparison, Difference, Trace, compare
-
-Watch = Callable[[str], Callable[[int, int], None]]
-"""Engine name -> progress callback."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from spikeport.pipeline import datasets, horizon, parity, recording, slayer_port
 from spikeport.pipeline.calibrate import InputCoding, to_wire
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
+from spikeport.sim.progress import Watch
 from spikeport.sim.store import load_program
 from spikeport.sim.trace import Comparison, Trace
 
@@ -68,7 +69,7 @@ def _integers(stored: Stored, data: Path) -> dict[str, NDArray[Any]]:
     return {name: to_wire(name, codings[name], x) for name, x in given.items()}
 
 
-def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: parity.Watch) -> Trace:
+def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: Watch) -> Trace:
     """One engine on all samples."""
     program, stimulus = opened(path, data)
     return parity.run_engines(program, stimulus, {engine: len(next(iter(stimulus.values())))}, options, watch)[0]
@@ -114,7 +115,7 @@ def verify(
     engines: Sequence[str],
     against: Path | None,
     options: Mapping[str, Any],
-    watch: parity.Watch,
+    watch: Watch,
 ) -> Agreement:
     """Run the engines on all samples and compare. With a recording, the first engine is compared with it too."""
     program, stimulus = opened(path, data)

@@ -11,9 +11,9 @@ from spikeport.pipeline import bundle, datasets, float_port, slayer_port
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
-from spikeport.pipeline.parity import Watch
 from spikeport.pipeline.result import Result
 from spikeport.sim.errors import Finding, refuse
+from spikeport.sim.progress import Watch
 
 ENGINES = ("fast", "reference", "lava")
 PARITY_SAMPLES = 20

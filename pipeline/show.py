@@ -17,12 +17,12 @@ from spikeport.pipeline.explain import Explained
 from spikeport.pipeline.result import Result
 from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text, waterfall_headings, waterfall_rows
 from spikeport.sim.errors import Finding
+from spikeport.sim.progress import Watch
 
 PIPED_WIDTH = 160
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Watch = Callable[[str], Callable[[int, int], None]]
 COLORS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
 
 

@@ -29,6 +29,7 @@ from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError, refuse
 from spikeport.sim.program import Program
+from spikeport.sim.progress import Watch
 from spikeport.sim.trace import Trace
 
 
@@ -91,7 +92,7 @@ def port(
     parity_samples: int,
     decode: str | None,
     options: Mapping[str, Any],
-    watch: parity.Watch,
+    watch: Watch,
 ) -> Result:
     """As `run.port`, for a `.net`."""
     path, scored = Path(model), datasets.load(data, labels)

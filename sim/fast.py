@@ -7,7 +7,6 @@ lag of 0 always leads to a later phase: within a model step, layers in the order
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 from spikeport.sim import arith, kernels
 from spikeport.sim.parts import ROLES
 from spikeport.sim.program import AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer, SparseSynapse, Synapse
+from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.trace import LayerTrace, Trace
 
-Progress = Callable[[int, int], None]
 SAMPLES_AT_ONCE = 256
 """Samples that share one pass over the weights; more would leave the cache without saving work."""
 

@@ -23,12 +23,10 @@ from spikeport.sim.program import (
     SparseSynapse,
     Synapse,
 )
+from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.synapses import AnySynapse
 from spikeport.sim.trace import LayerTrace, Trace
-
-Progress = Callable[[int, int], None]
-"""Called with (done, all) work units; the pipeline gives one that draws, tests give none."""
 
 
 class _Group(ABC):

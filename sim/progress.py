@@ -1,0 +1,10 @@
+"""How long work says how far it is: protocols that every room may take, and the pipeline gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], None]
+"""Called with (done, all) units of work; the pipeline gives one that draws, tests give none."""
+Watch = Callable[[str], Progress]
+"""Name of a stage or an engine -> its progress."""
