@@ -24,6 +24,7 @@ from spikeport.pipeline import resets
 from spikeport.pipeline.matrices import through
 from spikeport.pipeline.network import Network, NetworkLayer
 from spikeport.sim.errors import refuse
+from spikeport.sim.progress import Progress
 
 Float = NDArray[np.float64]
 _OPERATIONS = 8
@@ -107,6 +108,7 @@ class _Judge:
 
     def observe(self, step: float_model.Step) -> NDArray[np.bool_] | None:
         layer = self.layers[step.layer]
+        distance = np.where(step.held, np.inf, self._distance(layer, step))
         self._grow(layer, step)
         bound = self.error_v[step.layer]
         if not layer.spikes:
@@ -118,7 +120,6 @@ class _Judge:
         fired = (step.v > layer.threshold) & ~step.held
         if step.layer in self.recorded:
             got = self.recorded[step.layer][:, step.index]
-            distance = np.where(step.held, np.inf, np.abs(step.v - layer.threshold))
             self.decisions += fired.size
             self.spikes += int((got > 0).sum())
             self.undecided += int((distance <= bound).sum())
@@ -150,18 +151,23 @@ class _Judge:
             np.abs(layer.keep_v) * self.error_v[name]
             + np.abs(layer.gain_v) * self.error_i[name]
             + _OPERATIONS * e * (np.abs(self.before[name]) + drive + np.abs(step.v) + step.owed)
-            + self._guard(layer)
         )
         self.error_v[name] = np.where(step.held, self.error_v[name], grown)
 
-    def _guard(self, layer: NetworkLayer) -> Float | float:
-        """A guarded subtraction also asks whether the last step's v was above the threshold: where rounding decides
-        that, the whole amount is in doubt.
+    def _distance(self, layer: NetworkLayer, step: float_model.Step) -> Float:
+        """How far v is from deciding otherwise, by the error of the last step.
+
+        A guarded subtraction also asks whether the last step's v was above the threshold: where rounding decides that,
+        v may as well be tested with the amount taken off, or not.
         """
+        distance = np.abs(step.v - layer.threshold)
         if layer.reset_mode != "subtract_guarded":
-            return 0.0
+            return distance
         doubtful = np.abs(self.before[layer.name] - layer.threshold) <= self.error_v[layer.name]
-        return np.where(doubtful, layer.threshold - layer.reset, 0.0)
+        other = step.v + 2 * step.owed - (layer.threshold - layer.reset)
+        either = np.minimum(distance, np.abs(other - layer.threshold))
+        either[(other > layer.threshold) != (step.v > layer.threshold)] = 0.0
+        return np.where(doubtful, either, distance)
 
     def _judge(self, step: float_model.Step, differs: NDArray[np.bool_], distance: Float) -> None:
         """Sort the differences of the samples that are still sound into near ties and errors."""
@@ -182,7 +188,7 @@ def judge(
     recorded: dict[str, NDArray[Any]],
     recorded_on: dict[str, Any],
     roundoff: float,
-    progress: float_model.Progress | None = None,
+    progress: Progress | None = None,
 ) -> SourceEquivalence:
     """Compare a recording of the user's model, layer name -> [sample, step, neuron], with the Network on the same
     stimulus.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import graphs
+import numpy as np
 import pytest
 from neurons import CASES, DRIVE, NODES, SETTINGS, graph, neuron, x
 
 from spikeport.export import nir_file
 from spikeport.hw_targets import lava_run
-from spikeport.pipeline import network, run
+from spikeport.pipeline import equivalence, network, run
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
@@ -101,3 +102,17 @@ def test_the_report_names_the_layers_that_need_a_process_of_our_own():
     graphs.saying(made.nodes["n3"], reset="zero")
     result = run.port(made, graphs.spikes(), dt=graphs.DT, engines=["fast"])
     assert result.report.data["program"]["own_processes"] == []
+
+
+def test_a_guarded_subtraction_that_rounding_decides_is_a_near_tie():
+    """v is twice the threshold, so that what is left stands on it: whether it counts as above is rounding's choice."""
+    synapse = graphs.linear(1, 1)
+    synapse.weight[:] = 1.0
+    node = graphs.saying(graphs.integrate(1), reset="subtract_guarded")
+    net = lower(graphs.chain(synapse, node, inputs=1, outputs=1), graphs.DT)
+    stimulus = {"input": np.array([[[2.0], [0.5], [0.25]]])}
+    assert network.run(net, stimulus)["n1"].spikes[0, :, 0].tolist() == [1, 1, 0]
+    for spikes, ties, errors in (([1, 0, 0], 1, 0), ([1, 0, 1], 1, 1)):  # it did count: no spike, and v stays 1.5
+        otherwise = {"n1": np.array(spikes)[None, :, None]}
+        found = equivalence.judge(net, stimulus, otherwise, {}, 2.0**-24)
+        assert (len(found.near_ties), len(found.errors)) == (ties, errors)
