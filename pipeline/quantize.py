@@ -138,7 +138,7 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int
     """The neurons; an ExtendedLayer only where Lava's LIF does not do."""
     threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
     state = unit * 2**arith.ALIGN
-    bias, exponent = _register(rows.drive * state + _left_of_bias(layer, rows, unit))
+    bias, exponent = _register(rows.drive * state + _left_of_bias(layer, rows, unit, phase))
     fields: dict[str, Any] = {
         "name": layer.name,
         "shape": layer.shape,
@@ -157,13 +157,15 @@ def _layer(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int
     return ExtendedLayer(**fields, reset=layer.reset_mode, refractory=layer.refractory, start=start)
 
 
-def _left_of_bias(layer: NetworkLayer, rows: Rows, unit: Float) -> Float:
+def _left_of_bias(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> Float:
     """What synapses are too coarse for, in units of v: a register adds it where nothing remembers the current.
 
-    So little that no neuron fires on it before its phase, when a stock LIF of Lava's has its register already.
+    Not where it could make a neuron fire before its phase: a stock LIF of Lava's adds its register from step 0 on.
     """
     given = sum((m * 2.0**e for m, e in digits(rows.bias * unit)), np.zeros(layer.size))
-    return np.where(layer.keep_i == 0, (rows.bias * unit - given) * 2**arith.ALIGN, 0.0)
+    left = (rows.bias * unit - given) * 2**arith.ALIGN
+    late_enough = phase * left < np.floor(rows.threshold * unit) * 2**arith.ALIGN
+    return np.where((layer.keep_i == 0) & late_enough, left, 0.0)
 
 
 def _register(drive: Float) -> tuple[NDArray[np.int64], int]:

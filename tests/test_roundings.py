@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from neurons import CASES, graph, x
 
+from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline import network, roundings
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import lower
@@ -92,3 +93,23 @@ def test_a_bias_without_memory_is_as_fine_as_v():
     assert part.bias.any()
     assert np.abs(part.bias).max() <= 32
     assert np.abs(given + part.register_bias - wanted).max() <= 0.5
+
+
+def test_a_delayed_subtraction_below_the_range_of_v_is_cut_off_in_between_too():
+    """A spike, and then all the input that there can be the other way, less the threshold."""
+    node = graphs.saying(graphs.lif(1, tau=graphs.DT, r=1.0, v_threshold=120.0), reset="subtract_delayed")
+    synapse = graphs.linear(1, 1)
+    synapse.weight[:] = 1.0
+    stimulus = {"input": np.array([[[127], [-127], [3]]])}
+    net, quantized = made(graphs.chain(synapse, node, inputs=1, outputs=1), stimulus)
+    trace = fast.run(quantized.program, encode(net, quantized.inputs, stimulus))["n1"]
+    assert trace.v[0, 1, 0] == 1 - 2**23
+    assert np.array_equal(roundings.run(net, quantized, stimulus, roundings.KINDS)["n1"].v, trace.v)
+
+
+def test_a_register_never_fires_before_its_phase():
+    """Thresholds of a unit or so, deep in the network: what is left of a bias would add up to one."""
+    layers = [part for _ in range(12) for part in (graphs.affine(4, 4, scale=1e-4), graphs.integrate(v_threshold=2e-5))]
+    net = lower(graphs.chain(graphs.linear(4, 3), graphs.integrate(), *layers), graphs.DT)
+    program = quantize(net, calibrate(net, {"input": graphs.spikes()})).program
+    assert own_processes(program) == []
