@@ -143,7 +143,7 @@ def test_the_exported_graph_is_the_model(name, tmp_path):
 def doubled(values):
     """Norse's parameters, which keep a precision of their own, in double."""
     if isinstance(values, torch.Tensor):
-        return values.double()
+        return values.detach().double()
     return type(values)(*map(doubled, values)) if isinstance(values, tuple) else values
 
 
