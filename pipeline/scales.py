@@ -106,11 +106,8 @@ def _bounds(
 
 def _held_down(layer: NetworkLayer, drive: Float, threshold: Float) -> Float:
     """How high spikes let v rise; a subtraction holds it only where no step adds more than it takes."""
-    if layer.reset_mode == "zero":
-        return np.asarray(drive + threshold)
-    if layer.reset_mode == "none":
-        return np.full_like(drive, np.inf)
-    return np.asarray(np.where(drive <= threshold, drive + 2 * threshold, np.inf))
+    held = (drive <= threshold) & (layer.reset_mode != "none") | (layer.reset_mode == "zero")
+    return np.asarray(np.where(held, drive + threshold, np.inf))
 
 
 def _series(drive: Float, keep: Float) -> Float:

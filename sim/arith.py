@@ -94,6 +94,15 @@ def effective_bias(mantissa: int, exponent: int) -> int:
     return mantissa << exponent
 
 
+def fires(v: int, threshold: int) -> bool:
+    """Spike where v > threshold << 6, strictly; then v becomes 0 in the same step.
+
+    Source: PyLifModelBitAcc.spiking_activation and reset_voltage. Loihi 2 silicon reads 128 for v in that step (a
+    refractory register) and acts as 0; the Program's v is 0.
+    """
+    return v > threshold << ALIGN
+
+
 RESETS = ("zero", "subtract", "subtract_guarded", "subtract_delayed", "none")
 """What a spike does to v. Lava's LIF has the first; the others are rules of spikeport's own, in the same widths, for
 models that are trained with them (see `debt` and `after_test`).
@@ -166,12 +175,3 @@ def payload(delta: int, exponent: int) -> int:
     Source: PySigmaDeltaModelFixed.run_spk, `np.right_shift(s_out_scaled, self.state_exp)`.
     """
     return delta >> exponent
-
-
-def fires(v: int, threshold: int) -> bool:
-    """Spike where v > threshold << 6, strictly; then v becomes 0 in the same step.
-
-    Source: PyLifModelBitAcc.spiking_activation and reset_voltage. Loihi 2 silicon reads 128 for v in that step (a
-    refractory register) and acts as 0; the Program's v is 0.
-    """
-    return v > threshold << ALIGN

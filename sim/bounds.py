@@ -122,15 +122,13 @@ def _bounded(layer: Layer, low: Int64, high: Int64, top: Int64) -> Interval | No
 
 
 def _extended(layer: ExtendedLayer, low: Int64, high: Int64, level: Int64) -> Interval | None:
-    """A subtraction keeps v in reach of the threshold only where no step's drive is more than it takes away; a delayed
-    one can take more than the decay has left.
+    """A spike keeps v in reach of the threshold; a subtraction only where no step's drive is more than it takes away,
+    and a delayed one can take more than the decay has left.
     """
-    if layer.reset == "zero":
-        return _bounded(layer, low, high, high + level + 1)
     if layer.reset == "subtract_delayed":
         low = low - (level * layer.decay_v >> 12) - (layer.decay_v > 0)
-    if layer.reset != "none" and bool((high <= level).all()):
-        return _bounded(layer, low, high, high + 2 * level)
+    if layer.reset == "zero" or (layer.reset != "none" and bool((high <= level).all())):
+        return _bounded(layer, low, high, high + level)
     v = _geometric(low, high, layer.decay_v)
     return _limited(low, high, layer.reset_period, v) if layer.reset_period else v
 

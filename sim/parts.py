@@ -81,8 +81,23 @@ class AlwaysOn:
     size = 1
 
 
+class _PerNeuron:
+    """What all layers share: `arrays` names the fields that hold one integer per neuron."""
+
+    shape: tuple[int, ...]
+    arrays: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for field in self.arrays:
+            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
+
+    @property
+    def size(self) -> int:
+        return _size(self.shape)
+
+
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Layer(_PerNeuron):
     """Current-based leaky integrate-and-fire neurons; IF and the non-spiking read-out LI are settings of it.
 
     Per neuron: `decay_u`, `decay_v` (0..4096, 4096 forgets at once), `threshold` (mantissa, 17 bits), `bias`
@@ -106,14 +121,6 @@ class Layer:
     variables = ("u", "v")
     arrays: ClassVar[tuple[str, ...]] = ("decay_u", "decay_v", "threshold", "bias")
     settings: ClassVar[tuple[str, ...]] = ("bias_exponent", "spikes", "reset_period")
-
-    def __post_init__(self) -> None:
-        for field in self.arrays:
-            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
-
-    @property
-    def size(self) -> int:
-        return _size(self.shape)
 
     @property
     def register_bias(self) -> NDArray[np.int64]:
@@ -140,7 +147,7 @@ ROLES = ("delta", "sigma_delta", "sigma")
 
 
 @dataclass(frozen=True, eq=False)
-class SigmaDeltaLayer:
+class SigmaDeltaLayer(_PerNeuron):
     """Neurons that send how much their activation changed, once that is `threshold` or more, as graded spikes.
 
     `role` "delta": the activation is the input itself, which is how values enter; "sigma_delta": the ReLU of the sum
@@ -163,14 +170,6 @@ class SigmaDeltaLayer:
     variables = ("u", "v")
     arrays: ClassVar[tuple[str, ...]] = ("threshold", "bias")
     settings: ClassVar[tuple[str, ...]] = ("role", "spike_exponent", "state_exponent", "reset_period")
-
-    def __post_init__(self) -> None:
-        for field in self.arrays:
-            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
-
-    @property
-    def size(self) -> int:
-        return _size(self.shape)
 
     @property
     def spikes(self) -> bool:
