@@ -109,3 +109,26 @@ def test_so_many_samples_run_as_can_be_afforded():
     assert attribution.affordable(net, 20, 30) == 20
     assert attribution.affordable(net, 10**6, 30) == attribution.MOST_SAMPLES
     assert attribution.affordable(net, 20, 10**9) == 0
+
+
+def test_each_rounding_names_its_own_worst_layer():
+    net, quantized = model()
+    late = quantized.program.layers[-1]
+    whole = planted(quantized, synapse=unbiased)
+    slow = dataclasses.replace(late, decay_v=3 * late.decay_v)
+    program = dataclasses.replace(whole.program, layers=(*whole.program.layers[:-1], slow))
+    bars = attribution.attribute(net, dataclasses.replace(whole, program=program), CURRENTS, None, {"n3": "count"}).bars
+    worst = {bar.kind: bar.worst for bar in bars}
+    assert (worst["biases"], worst["decays"]) == ("n1", "n3")
+
+
+def test_a_model_on_the_edge_loses_to_any_difference():
+    """Its voltage exceeds the threshold by a four-millionth in every step."""
+    synapse = graphs.linear(1, 1)
+    synapse.weight[:] = 1 + 2.0**-22
+    net = lower(graphs.chain(synapse, graphs.integrate(1), inputs=1, outputs=1), graphs.DT)
+    stimulus = {"input": np.ones((2, 20, 1), np.uint8)}
+    quantized = quantize(net, calibrate(net, stimulus))
+    found = attribution.attribute(net, quantized, stimulus, None, {"n1": "count"})
+    assert found.exact.spike_f1 == 1.0
+    assert found.nudged.spike_f1 < 0.7  # it spikes in every other step only

@@ -351,3 +351,16 @@ def test_graded_spikes_survive_the_disk(tmp_path):
     assert compare(trace, store.load_trace(tmp_path / "trace.npz")).mismatches == 0
     store.save_program(made, tmp_path / "program.npz")
     assert store.load_program(tmp_path / "program.npz").digest == made.digest
+
+
+def test_a_delayed_subtraction_takes_v_as_far_down_as_is_proven():
+    """Nothing is left of v when the threshold is taken off: from above it to the threshold below 0."""
+    fields = {"name": "l", "shape": (2,), "phase": 1, "decay_u": 4096, "decay_v": 4096, "threshold": 4, "bias": 0}
+    made = program(layers=(ExtendedLayer(**fields, reset="subtract_delayed"),))
+    limit = bounds.layer_bounds(made, made.layers[0])
+    x = np.zeros((1, 4, 3), int)
+    x[0, 0] = 1
+    v = fast.run(made, {"x": x})["l"].v
+    assert v[0, 1].tolist() == [-4 << 6] * 2
+    assert (v >= limit.v.low).all()
+    assert limit.v.low.min() >= (-4 << 6) - 1

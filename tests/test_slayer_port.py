@@ -203,3 +203,10 @@ def test_export_writes_nir_and_says_how_near_it_comes(task, tmp_path, command):
     assert "spike F1" in out
     assert command("check", tmp_path / "own.nir")[0] == 0
     assert command("export", path, "-o", tmp_path / "other.nir")[0] == 2
+
+
+def test_check_looks_at_the_data_too(tmp_path, command):
+    path = nets.write(tmp_path / "own.net", nets.recurrent(np.random.default_rng(1)))
+    for shape, status in (((2, 5, 6), 0), ((2, 5, 7), 1)):
+        np.savez(tmp_path / "x.npz", x=np.zeros(shape, int))
+        assert command("check", path, "--data", tmp_path / "x.npz")[0] == status

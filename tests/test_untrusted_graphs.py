@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spikeport.export import nir_file
+from spikeport.pipeline import folding
 from spikeport.pipeline.run import check
 
 
@@ -81,3 +82,12 @@ def test_a_column_and_a_row_are_not_multiplied_into_a_matrix_that_fills_the_memo
     (finding,) = check(made)
     assert (finding.code, finding.where) == ("nir-node-unsupported", "node 'n1'")
     assert str(n * n) in finding.what
+
+
+def test_products_without_end_are_refused_by_name(monkeypatch):
+    """Few entries can take many products: the sum over all elements in between."""
+    monkeypatch.setattr(folding, "MOST_PRODUCTS", 20)
+    made = graphs.chain(graphs.linear(3, 3), graphs.linear(4, 3), graphs.lif(4))
+    (finding,) = check(made, dt=graphs.DT)
+    assert (finding.code, finding.where) == ("nir-node-unsupported", "node 'n1'")
+    assert "36 products" in finding.what
