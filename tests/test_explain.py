@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import graphs
 import numpy as np
@@ -99,3 +100,12 @@ def test_a_silent_model_is_inconclusive():
     )
     assert result.verdict.word == "INCONCLUSIVE"
     assert "no neuron of n1 spikes" in result.verdict.why
+
+
+def test_every_key_of_the_report_is_written_down(bundle):
+    written = (Path(__file__).parents[1] / "docs" / "formats.md").read_text().split("## report.json")[1]
+    report = json.loads((bundle / "report.json").read_text())
+    parts = [report, *(value for value in report.values() if isinstance(value, dict))]
+    parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0]]
+    free = {*report["inputs"], *report["parity"]["runs"]}  # names of the user's and of engines
+    assert not {key for part in parts for key in part if f"`{key}`" not in written and key not in free}

@@ -37,6 +37,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})
+
+
 class _Room(ModuleType):
     """`spikeport.export` is a verb and a room; Python gives a room's name to its module, so the module is called."""
 
