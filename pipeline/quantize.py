@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,14 @@ class LayerScale:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A Program and what its integers stand for."""
+    """A Program and what its integers stand for. `units`: layer -> aligned units of the Program per unit of the model,
+    [neuron], as `quantize` takes them.
+    """
 
     program: Program
     inputs: dict[str, InputCoding]
     scales: dict[str, LayerScale]
+    units: dict[str, Float] = field(default_factory=dict)
 
 
 def phases(network: Network) -> dict[str, int]:
@@ -56,12 +60,17 @@ def phases(network: Network) -> dict[str, int]:
     return {part.name: 0 for part in network.inputs} | least([layer.name for layer in network.layers], ways)
 
 
-def quantize(network: Network, calibration: Calibration, steps: int = 0) -> Quantized:
+def quantize(
+    network: Network, calibration: Calibration, steps: int = 0, units: Mapping[str, Float] | None = None
+) -> Quantized:
     """Integers for every layer; `steps` of the longest sample to be run, where it is longer than the calibration's
-    (see `horizon`). Raises `SpikeportError` where a layer has no scale (`scale-impossible`).
+    (see `horizon`). `units`: layer -> aligned units per unit of the model, [neuron], for layers whose scale is given
+    and not chosen (`Quantized.units` of another time). Raises `SpikeportError` where a layer has no scale
+    (`scale-impossible`).
     """
     phase, steps = phases(network), max(steps, calibration.steps)
-    made = [_integers(network, layer, calibration, phase, steps) for layer in network.layers]
+    given = units or {}
+    made = [_integers(network, layer, calibration, phase, steps, given.get(layer.name)) for layer in network.layers]
     starts = sorted({phase[part.layer.name] - 1 for part in made if part.biased})
     program = Program(
         tuple(Input(part.name, part.shape, calibration.inputs[part.name].wire) for part in network.inputs),
@@ -74,7 +83,7 @@ def quantize(network: Network, calibration: Calibration, steps: int = 0) -> Quan
         layer.name: LayerScale(1 / (part.unit * 2**arith.ALIGN), layer.reset, _overflow(part.limit, calibration))
         for layer, part in zip(network.layers, made, strict=True)
     }
-    return Quantized(program, calibration.inputs, scales)
+    return Quantized(program, calibration.inputs, scales, {part.layer.name: part.unit for part in made})
 
 
 @dataclass(frozen=True)
@@ -89,15 +98,24 @@ class _Integers:
 
 
 def _integers(
-    network: Network, layer: NetworkLayer, calibration: Calibration, phase: dict[str, int], steps: int
+    network: Network,
+    layer: NetworkLayer,
+    calibration: Calibration,
+    phase: dict[str, int],
+    steps: int,
+    given: Float | None,
 ) -> _Integers:
-    """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried."""
+    """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried; or
+    the one `given`, if it is.
+    """
     rows, period = fold(layer, network.into(layer.name), calibration.inputs), 0
     if horizon.sums(layer):
         rows, period = horizon.within(rows, steps), steps
     wires = {name: coding.wire for name, coding in calibration.inputs.items()}
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS if given is None else 1):
         unit, exponent = choose(layer, rows, calibration.reach[layer.name], _SLACK**attempt)
+        if given is not None:
+            unit, exponent = given, arith.EXPONENT_MAX
         own = _layer(layer, rows, unit, phase[layer.name], period)
         weights = _synapses(network, layer, rows, unit, exponent, phase)
         biases = _biases(layer, rows, unit, phase[layer.name])

@@ -95,7 +95,7 @@ def _values(name: str, quantized: Quantized, x: NDArray[Any], kinds: Collection[
 def _rows(network: Network, layer: NetworkLayer, quantized: Quantized) -> tuple[Rows, Float]:
     """(the layer in its own units, aligned units of the Program per unit)."""
     rows = fold(layer, network.into(layer.name), quantized.inputs)
-    return rows, 1 / (quantized.scales[layer.name].unit * ALIGNED)
+    return rows, quantized.units[layer.name]
 
 
 def _layer(network: Network, layer: NetworkLayer, quantized: Quantized, kinds: Collection[str]) -> NetworkLayer:
