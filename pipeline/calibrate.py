@@ -31,13 +31,20 @@ class Calibration:
     """What was seen on `samples` samples of `steps` steps.
 
     `inputs` gives each input's coding; `reach` each layer's largest |v - reset| per neuron, before resets, in the
-    model's units.
+    model's units. `seen`: input -> its integers and layer -> its spikes, [sample, step, neuron], of the first samples.
     """
 
     inputs: dict[str, InputCoding]
     reach: dict[str, Float]
     samples: int
     steps: int
+    seen: dict[str, NDArray[Any]]
+
+
+MOST_SEEN = 2**28
+"""Bytes of spikes that are kept."""
+MOST_AT_ONCE = 2**26
+"""Voltages that one run of the float model may keep."""
 
 
 def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: Progress | None = None) -> Calibration:
@@ -50,9 +57,21 @@ def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: 
         seen[:] = np.maximum(seen, np.abs(step.v + step.owed - reset[step.layer]).max(0))
 
     inputs = {part.name: code_input(part.name, stimulus[part.name]) for part in network.inputs}
-    float_model.run(network, stimulus, observe=observe, progress=progress)
     samples, steps = next(iter(stimulus.values())).shape[:2]
-    return Calibration(inputs, reach, samples, steps)
+    size = steps * (sum(part.size for part in network.inputs) + sum(layer.size for layer in network.layers))
+    batch, kept = max(1, MOST_AT_ONCE // size), max(1, MOST_SEEN // size)
+    seen: list[dict[str, NDArray[Any]]] = []
+    for start in range(0, samples, batch):
+        part = {name: np.asarray(x)[start : start + batch] for name, x in stimulus.items()}
+        activity = float_model.run(network, part, observe=observe)
+        if start < kept:
+            coded = encode(network, inputs, part)
+            spikes = {name: x.reshape(*x.shape[:2], -1) for name, x in coded.items()}
+            seen.append(spikes | {name: layer.spikes for name, layer in activity.items()})
+        if progress:
+            progress(min(start + batch, samples), samples)
+    joined = {name: np.concatenate([part[name] for part in seen])[:kept] for name in seen[0]}
+    return Calibration(inputs, reach, samples, steps, joined)
 
 
 CURRENT_BITS = 8

@@ -35,6 +35,10 @@ Data = Annotated[
 ]
 LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
 LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
+Bits = Annotated[int, typer.Option("--bits", min=1, max=8, help="Of a weight.")]
+Method = Annotated[
+    str, typer.Option("--method", help="How scales are found: grid, max-abs, percentile, mse or spikes.")
+]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
 
 
@@ -55,6 +59,8 @@ def port(
     factory: Factory = None,
     calling: Calling = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Data that chooses the scales.")] = None,
+    bits: Bits = 8,
+    method: Method = "spikes",
     dt: Step = None,
     engines: Engines = "fast,reference,lava",
     parity_samples: Annotated[int, typer.Option(min=1, help="Samples for the slow engines; fast runs all.")] = 20,
@@ -77,6 +83,8 @@ def port(
             factory=factory,
             calling=calling,
             calibration=calibration,
+            bits=bits,
+            method=method,
             dt=dt,
             engines=_listed(engines),
             parity_samples=parity_samples,

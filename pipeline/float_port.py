@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
+from spikeport.pipeline.recipe import Recipe
 from spikeport.pipeline.result import Result, cost, decide
 from spikeport.sim.errors import refuse
 from spikeport.sim.progress import Watch
@@ -30,6 +31,7 @@ def port(
     factory: str | None,
     reading: Reading,
     calibration: Any,
+    recipe: Recipe,
     dt: float | None,
     engines: Sequence[str],
     parity_samples: int,
@@ -48,13 +50,13 @@ def port(
     inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
     calibrated = calibrate(network, _stimulus(learned, network), watch("calibrate"))
-    quantized = quantize(network, calibrated, scored.steps)
+    quantized = quantize(network, calibrated, scored.steps, recipe=recipe)
     integers = encode(network, quantized.inputs, inputs)
     samples = parity.shares(engines, len(scored), parity_samples)
     traces = parity.run_engines(quantized.program, integers, samples, options, watch)
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
-    about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
+    about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network) | {"recipe": asdict(recipe)}
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
     runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)
     return Result(opened, network, quantized, source, *runs, about)

@@ -41,6 +41,13 @@ def scaled_rows(matrix: Matrix, factor: Float) -> Matrix:
     return factor[:, None] * matrix
 
 
+def in_order(matrix: Matrix) -> Matrix:
+    """With the columns of each row rising."""
+    if is_sparse(matrix):
+        matrix.sort_indices()
+    return matrix
+
+
 def row_sums(matrix: Matrix) -> tuple[Float, Float]:
     """Per row, the sum of the positive entries and of the negative ones' magnitudes."""
     total, magnitude = (np.asarray(m.sum(axis=1)).ravel() for m in (matrix, abs(matrix)))

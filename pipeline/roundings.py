@@ -6,7 +6,7 @@ What lies between says which rounding costs what.
 | kind | what it rounds |
 |---|---|
 | inputs | currents to graded spikes, within the calibrated range |
-| weights | to 8-bit mantissas |
+| weights | to mantissas, with what rounding them had their neuron's bias take |
 | biases | and drives and starts, to the integers of their synapses and registers |
 | thresholds | to mantissas |
 | decays | to 12 bits |
@@ -104,11 +104,17 @@ def _layer(network: Network, layer: NetworkLayer, quantized: Quantized, kinds: C
     made = cast("Layer", quantized.program.by_name[layer.name])  # `quantize` makes no others
     one = np.ones(layer.size)
     state = unit * ALIGNED
-    fields: dict[str, Any] = {"bias": rows.bias * unit, "drive": rows.drive * state, "initial": rows.start * state}
+    moved = quantized.moved[layer.name] * unit if "weights" in kinds else np.zeros(layer.size)
+    fields: dict[str, Any] = {
+        "bias": rows.bias * unit + moved,
+        "drive": rows.drive * state,
+        "initial": rows.start * state,
+    }
     fields |= {"threshold": rows.threshold * state, "keep_i": layer.keep_i, "keep_v": layer.keep_v}
     if "biases" in kinds:
         start = made.start if isinstance(made, ExtendedLayer) else np.zeros(layer.size)
-        fields |= {"bias": _bias(quantized, layer.name), "drive": made.register_bias, "initial": start}
+        bias = _bias(quantized, layer.name) + moved - quantized.moved[layer.name] * unit
+        fields |= {"bias": bias, "drive": made.register_bias, "initial": start}
     if "thresholds" in kinds:
         fields["threshold"] = made.threshold * ALIGNED
     if "decays" in kinds:

@@ -11,6 +11,7 @@ from spikeport.pipeline import bundle, datasets, float_port, slayer_port
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
+from spikeport.pipeline.recipe import METHOD, MOST_BITS, Recipe
 from spikeport.pipeline.result import Result
 from spikeport.sim.errors import Finding, refuse
 from spikeport.sim.progress import Watch
@@ -34,6 +35,8 @@ def port(
     calling: str | None = None,
     mapping: Mapping[type, Any] | None = None,
     calibration: Any = None,
+    bits: int = MOST_BITS,
+    method: str = METHOD,
     dt: float | None = None,
     engines: Sequence[str] = ENGINES,
     parity_samples: int = PARITY_SAMPLES,
@@ -48,21 +51,25 @@ def port(
     """Port a model to integers and prove what survived.
 
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
-    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`; `output` the
-    layer to read where there are several (see `decode.read`); `out` the folder for the bundle. `options` are passed to
-    engines (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is
-    written then.
+    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`.
+    Weights get `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data. `output`: the layer to read
+    where there are several (see `decode.read`); `out`: the folder for the bundle. `options` are passed to engines
+    (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
     for_floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
+    recipe = Recipe(bits, method)
     if slayer_port.is_net(model):
-        slayer_port.require_none(for_floats | {"calling": calling, "mapping": mapping})
+        chosen = recipe if recipe != Recipe() else None
+        slayer_port.require_none(for_floats | {"calling": calling, "mapping": mapping, "bits or method": chosen})
         result = slayer_port.port(model, data, labels, **asked)
     else:
         reading = Reading(calling, mapping)
-        result = float_port.port(model, data, labels, **asked, **for_floats, reading=reading, max_loss=max_loss)
+        result = float_port.port(
+            model, data, labels, **asked, **for_floats, reading=reading, recipe=recipe, max_loss=max_loss
+        )
     if out is not None:
         bundle.write(result, Path(out), command)
     return result

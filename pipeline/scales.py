@@ -2,8 +2,8 @@
 
 A neuron's scale is free as long as all its synapses, its threshold and its bias share it, so rows differ where that
 keeps weights on the whole 8-bit grid. u provably never wraps. v provably never saturates where that costs no precision;
-else it has two bits above what calibration data reached. Read-outs are always proven and share one scale, since their
-voltages are compared.
+else it has up to two bits above what calibration data reached. Read-outs are always proven and share one scale, since
+their voltages are compared.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline.calibrate import InputCoding
-from spikeport.pipeline.matrices import Matrix, entries, row_peaks, row_sums, scaled_rows
+from spikeport.pipeline.matrices import Matrix, entries, in_order, row_peaks, row_sums, scaled_rows
 from spikeport.pipeline.network import NetworkLayer, Projection
+from spikeport.pipeline.recipe import Grid
 from spikeport.sim import arith
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Wire
 
 Float = NDArray[np.float64]
-GRID = float(arith.WEIGHT_MAX)
 WANTED_EXPONENT = 3
-"""Weights shifted up by 3 bits: threshold and truncation steps are then an eighth of a weight step, too small to
-matter.
+"""8-bit weights shifted up by 3 bits: threshold and truncation steps are then an eighth of a weight step, too small to
+matter. Weights of fewer bits are shifted as much further.
 """
 PROOF_EXPONENT = 2
 """A proof is preferred as long as it leaves at least this."""
@@ -32,8 +32,10 @@ FINE_ENOUGH = 256.0
 """Weights below a 256th of their neuron's threshold need not use the whole grid: its step is then 32512 times smaller
 than the threshold, and a scale that resolved them would cost the layer's other neurons, which share the exponent.
 """
-MARGIN = 4.0
-"""Measured reach times this stays within 24 bits."""
+MARGINS = (4.0, 2.0, 1.0)
+"""Measured reach times the first of these at which no sum has to be shifted down stays within 24 bits: what a shift
+cuts off is lost in every step, what saturates is mostly a v far below anything that matters.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, 
     drive, instant = _leak_drive(layer), layer.keep_i == 0
     bias = gain * layer.bias + np.where(instant, drive, 0.0)
     drive = np.where(instant, 0.0, drive)
-    weights = {p.name: scaled_rows(p.weight, gain * _unit(p.source, codings)) for p in projections}
+    weights = {p.name: in_order(scaled_rows(p.weight, gain * _unit(p.source, codings))) for p in projections}
     wires = {p.name: codings[p.source].wire if p.source in codings else Wire() for p in projections}
     start = layer.initial - layer.reset
     return Rows(weights, bias, drive, start, *_bounds(layer, weights, wires, bias, drive))
@@ -114,23 +116,38 @@ def _series(drive: Float, keep: Float) -> Float:
     return np.where(drive == 0, 0.0, drive / (1 - keep))
 
 
-def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple[Float, int]:
-    """(units of the aligned input per unit of the model, [neuron]; exponent of the largest weights).
+@dataclass(frozen=True)
+class Scale:
+    """`unit` [neuron]: units of the aligned input per unit of the model, with the largest weight at the end of the
+    grid (u and v hold 2**6 times as many); `exponent` of the largest weights; `cap` [neuron]: the largest safe unit.
+    """
 
-    u and v hold 2**6 times as many units. `reach` is the largest |v| seen; `slack` below 1 leaves room for what
-    rounding adds to the bounds. Raises `SpikeportError` (`scale-impossible`).
+    unit: Float
+    exponent: int
+    cap: Float
+
+
+def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float, grid: Grid, group: NDArray[np.int64]) -> Scale:
+    """The scale to begin with; neurons of one `group` [neuron] share it.
+
+    `reach` is the largest |v| seen; `slack` below 1 leaves room for what rounding adds to the bounds. Raises
+    `SpikeportError` (`scale-impossible`).
     """
     peak = np.max([np.zeros(layer.size), *(row_peaks(w) for w in rows.weights.values())], axis=0)
     peak = np.where(peak > 0, peak, np.median(peak[peak > 0]) if (peak > 0).any() else 1.0)
     if layer.spikes:
         peak = np.maximum(peak, rows.threshold / FINE_ENOUGH)
-    proven, measured = slack * _cap(rows, rows.v_bound), slack * _cap(rows, MARGIN * reach)
-    if not layer.spikes:
-        peak, proven = np.full_like(peak, peak.max()), np.full_like(proven, proven.min())
-    exponent = _exponent(proven, peak)
-    cap = proven
-    if layer.spikes and exponent < PROOF_EXPONENT:
-        exponent, cap = _exponent(measured, peak), measured
+    peak = _shared(np.fmax, peak, group)
+    bounds = (rows.v_bound, *(margin * reach for margin in MARGINS))
+    proven, *measured = (slack * _shared(np.fmin, _cap(rows, v), group) for v in bounds)
+    coarser = arith.WEIGHT_MAX.bit_length() - grid.high.bit_length()
+    wanted, cap = WANTED_EXPONENT + coarser, proven
+    exponent = _exponent(cap, peak, grid.high, wanted)
+    if layer.spikes and exponent < PROOF_EXPONENT + coarser:
+        for cap in measured:
+            exponent = _exponent(cap, peak, grid.high, wanted)
+            if exponent >= 0:
+                break
     if exponent < arith.EXPONENT_MIN:
         raise refuse(
             "scale-impossible",
@@ -141,7 +158,14 @@ def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float) -> tuple
             else "a read-out must provably stay below its threshold",
             "Use a leak, smaller weights, or fewer inputs for this layer.",
         )
-    return np.minimum(GRID * 2.0**exponent / peak, cap), exponent
+    return Scale(np.minimum(grid.high * 2.0**exponent / peak, cap), exponent, cap)
+
+
+def _shared(function: np.ufunc, values: Float, group: NDArray[np.int64]) -> Float:
+    """The largest or smallest of each group, at all its neurons."""
+    found = np.full(group.max() + 1, np.nan)
+    function.at(found, group, values)
+    return found[group]
 
 
 def _cap(rows: Rows, v: Float) -> Float:
@@ -154,11 +178,11 @@ def _cap(rows: Rows, v: Float) -> Float:
     return np.asarray(np.min([state, level, register, bias], axis=0))
 
 
-def _exponent(cap: Float, peak: Float) -> int:
+def _exponent(cap: Float, peak: Float, high: int, wanted: int) -> int:
     """The largest exponent up to the wanted one at which nine rows of ten use the whole weight grid."""
     with np.errstate(divide="ignore"):
-        free = np.log2(np.quantile(cap * peak / GRID, 0.1, method="lower"))
-    return int(np.clip(np.floor(free), arith.EXPONENT_MIN - 1, WANTED_EXPONENT))
+        free = np.log2(np.quantile(cap * peak / high, 0.1, method="lower"))
+    return int(np.clip(np.floor(free), arith.EXPONENT_MIN - 1, min(wanted, arith.EXPONENT_MAX)))
 
 
 def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
@@ -168,18 +192,13 @@ def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
         if np.abs(rest).max(initial=0.0) < 0.5:
             break
         shift = fitting(rest, 0)
-        mantissas = rounded(rest, shift)
+        mantissas = Grid().nearest(rest / 2.0**shift).astype(np.int64)
         terms.append((mantissas, shift))
         rest = rest - mantissas * 2.0**shift
     return terms
 
 
-def fitting(matrix: Matrix, lowest: int) -> int:
-    """The smallest exponent, from `lowest` on, at which all values fit the 8-bit grid."""
+def fitting(matrix: Matrix, lowest: int, high: int = arith.WEIGHT_MAX) -> int:
+    """The smallest exponent, from `lowest` on, at which all values are within +-`high`."""
     top = float(np.abs(entries(matrix)).max(initial=0.0))
-    return max(lowest, int(np.ceil(np.log2(top / GRID)))) if top > 0 else lowest
-
-
-def rounded(values: Float, exponent: int) -> NDArray[np.int64]:
-    """Mantissas at an exponent."""
-    return np.clip(np.rint(values / 2.0**exponent), arith.WEIGHT_MIN, arith.WEIGHT_MAX).astype(np.int64)
+    return max(lowest, int(np.ceil(np.log2(top / high)))) if top > 0 else lowest

@@ -63,6 +63,7 @@ CODES: dict[str, str] = {
     "nir-unsafe": "the file reaches beyond itself, or unpacks to too much",
     "nir-values": "a parameter of the graph is NaN, infinite or out of its range",
     "nir-version": "the file was written by a version of NIR whose meaning is not known here",
+    "method-unknown": "no such way of finding scales is known",
     "model-failed": "the user's model raised an error while it was run",
     "option-range": "an option has a value that means nothing",
     "output-exists": "the output path holds something that is not ours to replace",

@@ -85,7 +85,7 @@ def test_a_bias_without_memory_is_as_fine_as_v():
     net, quantized = made(graphs.chain(graphs.affine(4, 3), graphs.lif()), {"input": DATA["spikes"]})
     unit = 1 / (quantized.scales["n1"].unit * 64)
     (layer,) = net.layers
-    wanted = layer.gain_i * layer.gain_v * layer.bias * unit * 64
+    wanted = (layer.gain_i * layer.gain_v * layer.bias + quantized.moved["n1"]) * unit * 64
     given = (
         sum(s.weights[:, 0].astype(int) << s.exponent for s in quantized.program.synapses if s.source == "*on0") * 64
     )

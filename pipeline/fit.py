@@ -1,0 +1,117 @@
+"""One layer's scales and mantissas: the layer as a problem for one of the recipe's methods, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from spikeport.pipeline.calibrate import Calibration
+from spikeport.pipeline.evidence import traces
+from spikeport.pipeline.forced import Forced
+from spikeport.pipeline.matrices import Matrix, entries, is_sparse, scaled_rows
+from spikeport.pipeline.methods import METHODS, Fit, Problem
+from spikeport.pipeline.network import NetworkLayer, Projection
+from spikeport.pipeline.recipe import Grid, Recipe
+from spikeport.pipeline.scales import Rows, choose, fitting
+from spikeport.pipeline.sharing import owners, parameters
+from spikeport.sim import arith
+
+Float = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """`rows` with the bias that rounding asks for, `moved` by how much [neuron]; `unit` [neuron]: aligned units per
+    unit of the model; per projection an exponent and the mantissas of its entries.
+    """
+
+    rows: Rows
+    moved: Float
+    unit: Float
+    exponents: dict[str, int]
+    mantissas: dict[str, NDArray[np.int64]]
+
+
+def nearest(rows: Rows, unit: Float, grid: Grid) -> Fitted:
+    """The closest mantissas at given scales."""
+    exponents = _exponents(rows, unit, grid, arith.EXPONENT_MAX)
+    mantissas = {
+        name: grid.nearest(entries(scaled_rows(matrix, unit)) / 2.0 ** exponents[name]).astype(np.int64)
+        for name, matrix in rows.weights.items()
+    }
+    return Fitted(rows, np.zeros_like(unit), unit, exponents, mantissas)
+
+
+def fitted(
+    layer: NetworkLayer,
+    rows: Rows,
+    projections: list[Projection],
+    calibration: Calibration,
+    recipe: Recipe,
+    slack: float,
+) -> Fitted:
+    """Scales and mantissas by the recipe's method; `slack` as for `scales.choose`."""
+    grid, owner = recipe.grid, owners(layer, rows.weights)
+    compared = recipe.method == "grid" or not layer.spikes  # read-outs' voltages are compared
+    group = np.zeros_like(owner) if compared else owner
+    scale = choose(layer, rows, calibration.reach[layer.name], slack, grid, group)
+    exponents = _exponents(rows, scale.unit, grid, max(scale.exponent, arith.EXPONENT_MIN))
+    if not rows.weights:
+        return Fitted(rows, np.zeros(layer.size), scale.unit, exponents, {})
+    first = np.searchsorted(owner, np.arange(owner[-1] + 1))
+    found = parameters(owner, rows.weights)
+    forced = Forced(layer, rows, projections, calibration.seen)
+
+    def applied(fit: Fit) -> Fitted:
+        unit, moved = fit.unit[owner], (fit.bias / fit.unit)[owner]
+        mantissas = found.spread(fit.mantissas.astype(np.int64))
+        return Fitted(replace(rows, bias=rows.bias + moved), moved, unit, exponents, mantissas)
+
+    def error(fit: Fit) -> Float:
+        made = applied(fit)
+        return np.asarray(np.bincount(owner, weights=forced.error(_meant(made), made.rows.bias)), np.float64)
+
+    threshold = _common(rows.threshold, owner) if layer.spikes else np.full(len(first), np.nan)
+    problem = Problem(
+        found,
+        group[first],
+        scale.unit[first],
+        scale.cap[first],
+        threshold,
+        np.array(list(exponents.values())),
+        grid,
+        bool(rows.bias.any()),
+        lambda: traces(layer, projections, calibration.seen),
+        error,
+    )
+    return applied(METHODS[recipe.method](problem))
+
+
+def _meant(made: Fitted) -> dict[str, Matrix]:
+    """The mantissas as weights in the units of the rows."""
+    found = {}
+    for name, matrix in made.rows.weights.items():
+        values = made.mantissas[name] * 2.0 ** made.exponents[name]
+        if is_sparse(matrix):
+            values = sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        found[name] = scaled_rows(values, 1 / made.unit)
+    return found
+
+
+def _common(values: Float, owner: Index) -> Float:
+    """The value that all neurons of an owner have, [owner]; NaN where they differ."""
+    first = np.searchsorted(owner, np.arange(owner[-1] + 1))
+    same = np.bincount(owner, weights=values != values[first][owner]) == 0
+    return np.where(same, values[first], np.nan)
+
+
+def _exponents(rows: Rows, unit: Float, grid: Grid, largest: int) -> dict[str, int]:
+    """Each projection takes the finest exponent that holds its weights, up to the largest."""
+    return {
+        name: min(fitting(scaled_rows(matrix, unit), arith.EXPONENT_MIN, grid.high), largest)
+        for name, matrix in rows.weights.items()
+    }
