@@ -13,6 +13,21 @@ from typing import Annotated
 import typer
 
 from spikeport.pipeline import show
+from spikeport.pipeline.arguments import (
+    Bits,
+    Calling,
+    Data,
+    Decode,
+    Engines,
+    Factory,
+    Json,
+    LavaPython,
+    LavaTimeout,
+    Method,
+    Output,
+    Step,
+)
+from spikeport.pipeline.cli_quantize import quantize
 from spikeport.sim.errors import SpikeportError, refuse
 
 app = typer.Typer(
@@ -21,25 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Port a trained spiking network to neuromorphic integers, and prove what survived.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Factory = Annotated[
-    str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
-]
-Calling = Annotated[
-    str | None, typer.Option("--calling", help="How the module is called: state, step, sequence, batch-first, static.")
-]
-Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
-Data = Annotated[
-    Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
-]
-LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
-LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
-Bits = Annotated[int, typer.Option("--bits", min=1, max=8, help="Of a weight.")]
-Method = Annotated[
-    str, typer.Option("--method", help="How scales are found: grid, max-abs, percentile, mse or spikes.")
-]
-Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
 
 
 def _listed(names: str) -> list[str]:
@@ -67,8 +63,8 @@ def port(
     max_loss: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")
     ] = 0.02,
-    decode: Annotated[str | None, typer.Option(help="count, last or sum-v.")] = None,
-    output: Annotated[str | None, typer.Option(help="The layer to read, where there are several outputs.")] = None,
+    decode: Decode = None,
+    output: Output = None,
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
     as_json: Json = False,
@@ -140,6 +136,9 @@ def check(
     found = examine(model, factory, dt, data, Reading(calling))
     show.examined(found, as_json, str(model))
     raise typer.Exit(1 if found.findings else 0)
+
+
+app.command()(quantize)
 
 
 @app.command("bin")

@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,8 +16,17 @@ from rich.table import Table
 
 from spikeport.pipeline.examine import Examined
 from spikeport.pipeline.explain import Explained
+from spikeport.pipeline.quantizing import Compared, Row
 from spikeport.pipeline.result import Result
-from spikeport.pipeline.rows import LAYER_HEADINGS, layer_rows, text, waterfall_headings, waterfall_rows
+from spikeport.pipeline.rows import (
+    LAYER_HEADINGS,
+    layer_rows,
+    number,
+    percent,
+    text,
+    waterfall_headings,
+    waterfall_rows,
+)
 from spikeport.sim.errors import Finding
 from spikeport.sim.progress import Watch
 
@@ -105,9 +116,39 @@ def explained(found: Explained, in_json: bool) -> None:
         out.print(f"no rounding was looked into: {why}")
     for what, said in found.lines:
         out.print(f"{what:<18}  {said}", markup=False)
-    for number, said in enumerate(found.advice, 1):
-        out.print(f"{number}. {said}", markup=False)
+    for place, said in enumerate(found.advice, 1):
+        out.print(f"{place}. {said}", markup=False)
     verdict(found.report["verdict"], found.report["verdict_why"])
+
+
+def quantized(found: Sequence[Row], in_json: bool, out_file: Path | None) -> None:
+    """How fine each layer's integers are."""
+    if in_json:
+        as_json({"written": None if out_file is None else str(out_file), "layers": [asdict(row) for row in found]})
+        return
+    headings = ("layer", "neurons", "exponents", "threshold in units", "overflow")
+    out.print(table(headings, [_row(row) for row in found]))
+    verdict("PASSED", f"{_count(len(found), 'layer')}{'' if out_file is None else f', written to {out_file}'}")
+
+
+def _row(row: Row) -> tuple[Any, ...]:
+    ends = "–" if row.thresholds is None else " to ".join(str(t) for t in dict.fromkeys(row.thresholds))
+    return row.layer, row.neurons, " ".join(map(str, row.exponents)), ends, row.overflow
+
+
+def compared(found: Sequence[Compared], in_json: bool) -> None:
+    """The float model and every method, the best one named."""
+    if in_json:
+        as_json({"compared": [asdict(row) for row in found]})
+        return
+    headings = ("bits", "method", "spike F1", "F1 ±2", "answers equal", "accuracy")
+    rows = []
+    for row in found:
+        f1 = number(row.spike_f1), number(row.spike_f1_2)
+        rows.append((row.bits or "float", row.method or "", *f1, percent(row.agreement), percent(row.accuracy)))
+    out.print(table(headings, rows))
+    best = max(found[1:], key=lambda row: (row.spike_f1 or 0.0, row.agreement))
+    verdict("PASSED", f"{best.method} keeps most spikes; scored on data that chose no scale")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

@@ -1,0 +1,29 @@
+"""The options that several verbs take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Factory = Annotated[
+    str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
+]
+Calling = Annotated[
+    str | None, typer.Option("--calling", help="How the module is called: state, step, sequence, batch-first, static.")
+]
+Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
+Data = Annotated[
+    Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
+]
+LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
+LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
+Bits = Annotated[int, typer.Option("--bits", min=1, max=8, help="Of a weight.")]
+Method = Annotated[
+    str, typer.Option("--method", help="How scales are found: grid, max-abs, percentile, mse or spikes.")
+]
+Decode = Annotated[str | None, typer.Option("--decode", help="count, last or sum-v.")]
+Output = Annotated[str | None, typer.Option("--output", help="The layer to read, where there are several outputs.")]
+Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]

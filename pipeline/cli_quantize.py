@@ -1,0 +1,41 @@
+"""The verb `quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.pipeline import show
+from spikeport.pipeline.arguments import Bits, Calling, Data, Decode, Factory, Json, Method, Output, Step
+from spikeport.pipeline.recipe import Recipe
+
+
+def quantize(
+    model: Annotated[Path, typer.Argument(help="Checkpoint or .nir.")],
+    data: Data,
+    out: Annotated[Path | None, typer.Option("-o", help="The program.npz to write.")] = None,
+    factory: Factory = None,
+    calling: Calling = None,
+    bits: Bits = 8,
+    method: Method = "spikes",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Score every method at these bits, on data that chose no scale.")
+    ] = False,
+    decode: Decode = None,
+    output: Output = None,
+    dt: Step = None,
+    as_json: Json = False,
+) -> None:
+    """Integers, with what chose them; or which way of choosing keeps most."""
+    from spikeport.pipeline import quantizing
+    from spikeport.pipeline.models import Reading
+
+    with show.watching() as watch:
+        found = quantizing.opened(model, data, factory, dt, Reading(calling))
+        if compare:
+            show.compared(quantizing.compare(found, [bits], decode=decode, output=output, watch=watch), as_json)
+            return
+        made = quantizing.made(found, Recipe(bits, method), out, watch)
+    show.quantized(made, as_json, out)
