@@ -26,7 +26,9 @@ KEPT = 0.995
 """Of a neuron's weights within the grid, by `percentile`."""
 MOST_PARAMETERS = 2**12
 """Of a row, for which products of all pairs are kept."""
-MOST_FAMILIES = 64
+MOST_OWNERS = 2**14
+MOST_COLUMNS = 2**15
+"""Of all families together: each is a few steps of Python for every clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +193,11 @@ class _Membrane:
 
 
 def _grams(problem: Problem) -> list[tuple[Family, Float]]:
-    """The products of traces of each family; none where there are too many families, or parameters in a row."""
-    families = problem.parameters.families
-    small = [f for f in families if f.parameters.shape[1] <= MOST_PARAMETERS]
-    if not small or len(families) > MOST_FAMILIES:
+    """The products of traces of each family; none of those of too many parameters, or where there are too many."""
+    if len(problem.unit) > MOST_OWNERS:
+        return []
+    small = [f for f in problem.parameters.families if f.parameters.shape[1] <= MOST_PARAMETERS]
+    if not small or sum(f.parameters.shape[1] for f in small) > MOST_COLUMNS:
         return []
     moments, found = problem.moments(), []
     for family in small:

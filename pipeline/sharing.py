@@ -7,8 +7,10 @@ stored once on a chip that shares weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +37,9 @@ def owners(layer: NetworkLayer, weights: Mapping[str, Matrix]) -> Index:
 
 def _sharing(matrix: Matrix, channel: Index) -> bool:
     entries = sparse.csr_array(matrix)
-    rows = np.repeat(channel, np.diff(entries.indptr))
     kept = entries.data != 0
-    distinct = np.unique(np.stack([rows[kept], entries.data[kept]]), axis=1).shape[1]
-    return bool(distinct <= SHARED * kept.sum())
+    found = np.repeat(channel, np.diff(entries.indptr))[kept] + 1j * entries.data[kept]  # sorts faster than pairs
+    return len(np.unique(found)) <= SHARED * len(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,20 @@ class Family:
 
 
 @dataclass(frozen=True, eq=False)
+class _Placed:
+    """One matrix: its entries row by row, the parameter of each, and where each owner's parameters begin, [owner + 1].
+
+    Of a dense matrix that shares nothing, zeros are entries too, so that its rows look alike.
+    """
+
+    indices: Index
+    indptr: Index
+    columns: int
+    which: Index
+    begins: Index
+
+
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """The weights into a layer, each parameter once: `value`, `owner` and `matrix` (number of its projection), all
     [parameter]; `places`: projection -> the parameter of each stored entry (dense: [neuron, axon]), -1 for none.
@@ -64,102 +79,96 @@ class Parameters:
     owner: Index
     matrix: Index
     places: dict[str, Index]
-    families: list[Family]
+    _neurons: Index
+    _placed: list[_Placed]
 
     def spread(self, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """Numbers [parameter] at their places."""
         known = np.append(numbers, 0)  # place -1
         return {name: known[place] for name, place in self.places.items()}
 
+    @cached_property
+    def families(self) -> list[Family]:
+        """All owners, by where their parameters stand."""
+        members: dict[bytes, list[tuple[int, Index]]] = {}
+        patterns: dict[bytes, list[tuple[Index, Index]]] = {}
+        for number in range(len(self._neurons) - 1):
+            own, rows = self._seen_by(number)
+            key = b"".join(array.tobytes() for row in rows for array in row)
+            members.setdefault(key, []).append((number, own))
+            patterns.setdefault(key, rows)
+        return [
+            Family(np.array([n for n, _ in found]), np.stack([own for _, own in found]), patterns[key])
+            for key, found in members.items()
+        ]
+
+    def _seen_by(self, owner: int) -> tuple[Index, list[tuple[Index, Index]]]:
+        """(an owner's parameters, and for each of its neurons the axons and which of the parameters stands there)."""
+        first, last = self._neurons[owner], self._neurons[owner + 1]
+        rows: list[tuple[list[Index], list[Index]]] = [([], []) for _ in range(last - first)]
+        own: list[Index] = []
+        count = offset = 0
+        for placed in self._placed:
+            begin, end = placed.begins[owner], placed.begins[owner + 1]
+            for neuron, (axons, which) in enumerate(rows, first):
+                part = slice(placed.indptr[neuron], placed.indptr[neuron + 1])
+                axons.append(placed.indices[part].astype(np.int64) + offset)
+                which.append(placed.which[part] - begin + count)
+            own.append(np.arange(begin, end))
+            count, offset = count + end - begin, offset + placed.columns
+        return np.concatenate(own), [(np.concatenate(a), np.concatenate(w)) for a, w in rows]
+
 
 def parameters(owner: Index, weights: Mapping[str, Matrix]) -> Parameters:
     """The parameters of a layer's matrices, by the owner of each neuron."""
-    return _Builder(owner, weights).built()
+    neurons = np.searchsorted(owner, np.arange(owner[-1] + 2))
+    shared = len(neurons) <= len(owner)
+    values: list[Float] = []
+    placed: list[_Placed] = []
+    places, begin = {}, 0
+    for name, matrix in weights.items():
+        data, found = _entries(matrix, shared)
+        value, which, begins = _distinct(data, found.indptr[neurons]) if shared else _each(data, found.indptr)
+        placed.append(replace(found, which=which + begin, begins=begins + begin))
+        places[name] = placed[-1].which if is_sparse(matrix) else _dense(placed[-1], matrix.shape)
+        values.append(value)
+        begin += len(value)
+    owners_ = [np.repeat(np.arange(len(neurons) - 1), np.diff(part.begins)) for part in placed]
+    matrices = [np.full(len(value), number) for number, value in enumerate(values)]
+    joined = np.concatenate(owners_), np.concatenate(matrices)
+    return Parameters(np.concatenate(values), *joined, places, neurons, placed)
 
 
-class _Builder:
-    def __init__(self, owner: Index, weights: Mapping[str, Matrix]) -> None:
-        self.shared = bool((np.diff(owner) == 0).any())
-        self.matrices = {name: _rows_of(matrix, self.shared) for name, matrix in weights.items()}
-        self.weights, self.starts = weights, np.searchsorted(owner, np.arange(owner[-1] + 2))
-        self.places = {name: np.full(len(rows.data), -1) for name, rows in self.matrices.items()}
-        self.values: list[Float] = []
-        self.owner: list[Index] = []
-        self.matrix: list[Index] = []
-
-    def built(self) -> Parameters:
-        families: dict[bytes, list[tuple[int, Index]]] = {}
-        patterns: dict[bytes, list[tuple[Index, Index]]] = {}
-        for number in range(len(self.starts) - 1):
-            own, rows = self._owner(number)
-            key = b"".join(array.tobytes() for row in rows for array in row)
-            families.setdefault(key, []).append((number, own))
-            patterns.setdefault(key, rows)
-        found = [
-            Family(np.array([n for n, _ in members]), np.stack([own for _, own in members]), patterns[key])
-            for key, members in families.items()
-        ]
-        value, owner, matrix = np.concatenate(self.values), np.concatenate(self.owner), np.concatenate(self.matrix)
-        return Parameters(value, owner, matrix, dict(self._placed()), found)
-
-    def _owner(self, number: int) -> tuple[Index, list[tuple[Index, Index]]]:
-        """(its parameters' numbers, [(axons, which parameter)] of each of its neurons)."""
-        first, last = self.starts[number], self.starts[number + 1]
-        rows: list[tuple[list[Index], list[Index]]] = [([], []) for _ in range(last - first)]
-        begin, count, offset = sum(map(len, self.values)), 0, 0
-        for i, (name, matrix) in enumerate(self.matrices.items()):
-            ends = matrix.indptr[first : last + 1]
-            own = slice(ends[0], ends[-1])
-            values, labels = self._distinct(matrix.data[own])
-            self.places[name][own] = begin + count + labels
-            for row, (axons, which) in enumerate(rows):
-                part = slice(ends[row], ends[row + 1])
-                axons.append(matrix.indices[part].astype(np.int64) + offset)
-                which.append(count + labels[part.start - ends[0] : part.stop - ends[0]])
-            self._keep(values, number, i)
-            count, offset = count + len(values), offset + matrix.shape[1]
-        return begin + np.arange(count), [(np.concatenate(a), np.concatenate(w)) for a, w in rows]
-
-    def _distinct(self, data: Float) -> tuple[Float, Index]:
-        """(parameters in the order in which they appear, which of them each entry is)."""
-        if not self.shared:
-            return data, np.arange(len(data))
-        values, first, which = np.unique(data, return_index=True, return_inverse=True)
-        rank = np.empty(len(values), np.int64)
-        rank[np.argsort(first)] = np.arange(len(values))
-        return data[np.sort(first)], rank[which]
-
-    def _keep(self, values: Float, owner: int, matrix: int) -> None:
-        self.values.append(values)
-        self.owner.append(np.full(len(values), owner))
-        self.matrix.append(np.full(len(values), matrix))
-
-    def _placed(self) -> Iterator[tuple[str, Index]]:
-        for name, place in self.places.items():
-            matrix = self.weights[name]
-            if is_sparse(matrix):
-                yield name, place
-                continue
-            rows, whole = self.matrices[name], np.full(matrix.shape, -1)
-            whole[np.repeat(np.arange(len(matrix)), np.diff(rows.indptr)), rows.indices] = place
-            yield name, whole
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """A matrix row by row, as CSR; of a dense one that shares nothing, zeros are entries too, so that its rows look
-    alike.
-    """
-
-    data: Float
-    indices: Index
-    indptr: Index
-    shape: tuple[int, int]
-
-
-def _rows_of(matrix: Matrix, shared: bool) -> _Rows:
+def _entries(matrix: Matrix, shared: bool) -> tuple[Float, _Placed]:
+    none = np.zeros(0, np.int64)
     if is_sparse(matrix) or shared:
         found = sparse.csr_array(matrix)
-        return _Rows(found.data, found.indices, found.indptr, found.shape)
+        return found.data, _Placed(found.indices, found.indptr, found.shape[1], none, none)
     rows, columns = matrix.shape
-    return _Rows(matrix.ravel(), np.tile(np.arange(columns), rows), np.arange(rows + 1) * columns, matrix.shape)
+    indices, indptr = np.tile(np.arange(columns), rows), np.arange(rows + 1) * columns
+    return matrix.ravel(), _Placed(indices, indptr, columns, none, none)
+
+
+def _each(data: Float, indptr: Index) -> tuple[Float, Index, Index]:
+    """Every entry is a parameter: (values, which one each entry is, where each owner's begin)."""
+    return data, np.arange(len(data)), np.asarray(indptr, np.int64)
+
+
+def _distinct(data: Float, ends: Index) -> tuple[Float, Index, Index]:
+    """The same where an owner's equal entries are one, in the order in which they first appear."""
+    values, labels, begins = [], np.empty(len(data), np.int64), [0]
+    for first, last in itertools.pairwise(ends):
+        own = data[first:last]
+        _, at, which = np.unique(own, return_index=True, return_inverse=True)
+        rank = np.empty(len(at), np.int64)
+        rank[np.argsort(at)] = np.arange(len(at))
+        labels[first:last] = rank[which] + begins[-1]
+        values.append(own[np.sort(at)])
+        begins.append(begins[-1] + len(at))
+    return np.concatenate(values), labels, np.array(begins)
+
+
+def _dense(placed: _Placed, shape: tuple[int, int]) -> Index:
+    whole = np.full(shape, -1)
+    whole[np.repeat(np.arange(shape[0]), np.diff(placed.indptr)), placed.indices] = placed.which
+    return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import graphs
 import nir
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
-from spikeport.pipeline import network
+from spikeport.pipeline import methods, network
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.compensate import Compensation
 from spikeport.pipeline.evidence import traces
@@ -198,3 +200,25 @@ def test_recipes_that_mean_nothing(choice, code):
     with pytest.raises(SpikeportError) as error:
         Recipe(**choice)
     assert [finding.code for finding in error.value.findings] == [code]
+
+
+def test_pruned_weights_stay_pruned_and_keep_their_spikes():
+    """Rows that look differently are compensated each by itself; what is 0 is no synapse."""
+    net = deep()
+    (first, second) = net.projections
+    mask = np.random.default_rng(3).random(first.weight.shape) < 0.2
+    pruned = sparse.csr_array(np.where(mask, 3 * first.weight, 0))
+    net = replace(net, projections=(replace(first, weight=pruned, magnitude=abs(pruned)), second))
+    found = {method: ported(net, 3, method) for method in METHODS}
+    for quantized in found.values():
+        assert quantized.program.synapse_count <= mask.sum() + second.weight.size + 2 * (16 + 5)
+    scores = {method: agreement(net, quantized) for method, quantized in found.items()}
+    assert max(scores, key=scores.get) == "spikes"
+
+
+def test_too_much_to_compensate_is_rounded_to_the_nearest(monkeypatch):
+    net = deep()
+    for limit in ("MOST_PARAMETERS", "MOST_OWNERS", "MOST_COLUMNS"):
+        with monkeypatch.context() as patched:
+            patched.setattr(methods, limit, 3)
+            assert ported(net, 4).program.digest == ported(net, 4, "mse").program.digest
