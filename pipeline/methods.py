@@ -6,7 +6,7 @@ largest weights are clipped, and all others have finer steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,8 @@ KEPT = 0.995
 MOST_PARAMETERS = 2**12
 """Of a row, for which products of all pairs are kept."""
 MOST_OWNERS = 2**14
+MOST_WORK = 3e11
+"""Sums that compensation may take; from a 13th of it on, at one scale only: that of the least error of the weights."""
 MOST_COLUMNS = 2**15
 """Of all families together: each is a few steps of Python for every clip."""
 
@@ -103,16 +105,20 @@ def _percentile(problem: Problem) -> Fit:
 
 
 def _mse(problem: Problem) -> Fit:
-    return _best(problem, _nearest_errors)
+    return _best(problem, _nearest_errors, _units(problem))
 
 
 def _spikes(problem: Problem) -> Fit:
     """What moves v least; with a bias that takes part of it, only where fewer decisions go wrong."""
     grams = _grams(problem)
-    kept = _best(problem, _Membrane(grams, biased=False))
-    if not (problem.biased and grams):
+    work = sum(2.0 * family.parameters.size * family.parameters.shape[1] for family, _ in grams)
+    if not grams or work > MOST_WORK:
+        return _mse(problem)
+    units = list(_units(problem)) if work * len(CLIPS) <= MOST_WORK else [_mse(problem).unit]
+    kept = _best(problem, _Membrane(grams, biased=False), units)
+    if not problem.biased:
         return kept
-    moved = _best(problem, _Membrane(grams, biased=True))
+    moved = _best(problem, _Membrane(grams, biased=True), units)
     better = problem.per_group(problem.error(moved)) < problem.per_group(problem.error(kept))
     return _chosen(problem, better, moved, kept)
 
@@ -129,10 +135,10 @@ Trial = tuple[Float, Float, Float]
 """(mantissas [parameter], bias [owner], error [owner] in the model's units, squared)."""
 
 
-def _best(problem: Problem, attempt: Callable[[Problem, Float], Trial]) -> Fit:
-    """The clip of least error for each group of owners; the widest of equal ones."""
+def _best(problem: Problem, attempt: Callable[[Problem, Float], Trial], units: Iterable[Float]) -> Fit:
+    """The scale of least error for each group of owners; the first of equal ones."""
     best, least = _kept(problem), np.full(len(problem.unit), np.inf)
-    for unit in _units(problem):
+    for unit in units:
         mantissas, bias, error = attempt(problem, unit)
         error = problem.per_group(error)
         better = error < least
@@ -151,6 +157,7 @@ def _chosen(problem: Problem, where: NDArray[np.bool_], one: Fit, other: Fit) ->
 
 
 def _units(problem: Problem) -> Iterator[Float]:
+    """Those of all clips, as far as they differ."""
     last = None
     for clip in CLIPS:
         unit = problem.clipped(np.array([clip]))
