@@ -11,13 +11,14 @@ from spikeport.pipeline import attribution, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
+from spikeport.pipeline.cost import cost
 from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import Recipe
-from spikeport.pipeline.result import Result, cost, decide
+from spikeport.pipeline.result import Result, decide
 from spikeport.sim.errors import refuse
 from spikeport.sim.progress import Watch
 from spikeport.sim.trace import Trace

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline.attribution import Attribution
@@ -177,22 +173,3 @@ class Result:
         from spikeport.pipeline.report import table
 
         return table(self.report.data)
-
-
-def cost(program: Program, trace: Trace, stimulus: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """What the run took per sample, counted and not modelled: synaptic operations are events times weights that are
-    not zero.
-    """
-    events = {
-        name: np.count_nonzero(np.asarray(x).reshape(*np.shape(x)[:2], -1), axis=(0, 1)) for name, x in stimulus.items()
-    }
-    events |= {axon.name: np.array([trace.samples * trace.steps]) for axon in program.always_on}
-    events |= {name: np.count_nonzero(layer.spikes, axis=(0, 1)) for name, layer in trace.layers.items()}
-    operations = sum(int(events[s.source] @ s.fan_out) for s in program.synapses)
-    return {
-        "synops_per_sample": operations / trace.samples,
-        "neuron_updates_per_sample": program.neurons * trace.steps,
-        "chip_steps_per_sample": trace.steps + program.latency,
-        "energy": None,
-        "seconds_per_sample": None,
-    }

@@ -20,11 +20,12 @@ from spikeport.pipeline import datasets, parity, slayer_program
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import InputCoding, code_input, saturated, to_wire
+from spikeport.pipeline.cost import cost
 from spikeport.pipeline.fidelity import require_answers, room, silent
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Model
 from spikeport.pipeline.quantize import Quantized
-from spikeport.pipeline.result import Result, cost, decide_integers
+from spikeport.pipeline.result import Result, decide_integers
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError, refuse

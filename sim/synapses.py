@@ -46,6 +46,11 @@ class Synapse:
         """Weights that are not zero, per source axon."""
         return np.asarray(np.count_nonzero(self.weights, axis=0), np.int64)
 
+    @property
+    def stored(self) -> int:
+        """Weights that are stored, zeros among them."""
+        return int(self.weights.size)
+
     def sums(self, axons: NDArray[np.bool_]) -> tuple[Int64, Int64]:
         """Per target, the sum of the positive and of the negative weights from the chosen axons."""
         chosen = self.weights[:, axons].astype(np.int64)
@@ -84,6 +89,11 @@ class SparseSynapse:
     def fan_out(self) -> Int64:
         """Weights that are not zero, per source axon."""
         return np.bincount(self.indices[self.values != 0], minlength=self.shape[1]).astype(np.int64)
+
+    @property
+    def stored(self) -> int:
+        """Weights that are stored, zeros among them."""
+        return len(self.values)
 
     @cached_property
     def rows(self) -> Int64:
