@@ -65,3 +65,17 @@ def answers(decode: str, spikes: NDArray[Any], v: NDArray[Any]) -> NDArray[np.in
     else:
         scores = v[:, -1] if decode == "last" else v.sum(1, dtype=np.float64 if v.dtype.kind == "f" else np.int64)
     return np.asarray(scores.argmax(1), np.int64)
+
+
+def answers_so_far(decode: str, spikes: NDArray[Any], v: NDArray[Any]) -> NDArray[np.int64]:
+    """As `answers`, when only the first steps count: [sample, step], the last step's being `answers`."""
+    samples, steps, neurons = spikes.shape
+    found = np.empty((samples, steps), np.int64)
+    scores = np.zeros((samples, neurons), np.float64 if v.dtype.kind == "f" and decode != "count" else np.int64)
+    for t in range(steps):
+        if decode == "last":
+            scores = v[:, t]
+        else:
+            scores += spikes[:, t] if decode == "count" else v[:, t]
+        found[:, t] = scores.argmax(1)
+    return found

@@ -12,6 +12,7 @@ from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.cost import cost
+from spikeport.pipeline.decisions import decisions
 from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
@@ -59,6 +60,7 @@ def port(
     verdict = decide(source, found.parity, found.fidelity, max_loss)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network) | {"recipe": asdict(recipe)}
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
+    about |= {"decisions": found.decisions}
     runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)
     return Result(opened, network, quantized, source, *runs, about)
 
@@ -88,6 +90,7 @@ class _Judged:
     fidelity: fidelity.Fidelity
     attribution: attribution.Attribution | None
     cost: dict[str, Any]
+    decisions: dict[str, Any]
 
 
 def _judged(
@@ -104,13 +107,15 @@ def _judged(
     widest = max(traces, key=lambda trace: trace.samples)
     n = widest.samples
     activity = float_model.run(network, {name: x[:n] for name, x in inputs.items()}, progress=watch("float"))
-    far = fidelity.judge(network, activity, quantized, widest, None if labels is None else labels[:n], outputs)
+    known = None if labels is None else labels[:n]
+    far = fidelity.judge(network, activity, quantized, widest, known, outputs)
     why = _attributed(network, inputs, quantized, labels, outputs, watch)
     if why is not None:
         layers = tuple(replace(layer, isolated_error=why.isolated[layer.name]) for layer in far.layers)
         far = replace(far, layers=layers)
     spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
-    return _Judged(widest, parity.judge(traces), far, why, spent)
+    fell = decisions(activity, quantized, widest, known, outputs)
+    return _Judged(widest, parity.judge(traces), far, why, spent, fell)
 
 
 def _attributed(

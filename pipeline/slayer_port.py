@@ -21,6 +21,7 @@ from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import InputCoding, code_input, saturated, to_wire
 from spikeport.pipeline.cost import cost
+from spikeport.pipeline.decisions import decisions
 from spikeport.pipeline.fidelity import require_answers, room, silent
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Model
@@ -103,10 +104,14 @@ def port(
     widest = max(traces, key=lambda trace: trace.samples)
     task, idle = _answers(found, widest, scored.y, decode)
     compared = parity.judge(traces)
+    quantized, output = Quantized(found.program, {slayer_program.INPUT: found.coding}, {}), found.program.outputs[0]
+    labels = None if scored.y is None else scored.y[: widest.samples]
+    about = _about(found, widest, scored) | {"task": task}
+    about |= {"decisions": decisions(None, quantized, widest, labels, {output: task["decode"]})}
     return Result(
         Model(path.name, "slayer", hashlib.sha256(path.read_bytes()).hexdigest(), None),
         None,
-        Quantized(found.program, {slayer_program.INPUT: found.coding}, {}),
+        quantized,
         None,
         compared,
         None,
@@ -114,7 +119,7 @@ def port(
         widest,
         decide_integers(compared, idle),
         cost(found.program, widest, {name: x[: widest.samples] for name, x in found.integers.items()}),
-        _about(found, widest, scored) | {"task": task},
+        about,
     )
 
 

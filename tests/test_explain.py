@@ -108,5 +108,6 @@ def test_every_key_of_the_report_is_written_down(bundle):
     parts = [report, *(value for value in report.values() if isinstance(value, dict))]
     parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0]]
     parts += [report["cost"]["neurobench"], report["cost"]["neurobench"]["synaptic_operations"]]
+    parts += [report["decisions"]["decided"]]
     free = {*report["inputs"], *report["parity"]["runs"]}  # names of the user's and of engines
     assert not {key for part in parts for key in part if f"`{key}`" not in written and key not in free}
