@@ -26,4 +26,5 @@ Method = Annotated[
 ]
 Decode = Annotated[str | None, typer.Option("--decode", help="count, last or sum-v.")]
 Output = Annotated[str | None, typer.Option("--output", help="The layer to read, where there are several outputs.")]
+Bundle = Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]

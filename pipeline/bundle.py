@@ -17,12 +17,14 @@ from typing import Any
 
 import spikeport
 from spikeport.export import nir_file
+from spikeport.pipeline import saved
+from spikeport.pipeline.report import page
 from spikeport.pipeline.result import Result
 from spikeport.sim.errors import refuse
-from spikeport.sim.files import unwritable
+from spikeport.sim.files import unwritable, write_text
 from spikeport.sim.store import save_program, save_trace
 
-MANIFEST = "manifest.json"
+MANIFEST, PLOTS, PAGE = "manifest.json", "plots.json", "report.html"
 PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse", "snntorch", "spikingjelly")
 
 
@@ -57,8 +59,8 @@ def _others(folder: Path) -> str:
 
 
 def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
-    """Write program.npz, trace.npz, report.json, report.html, manifest.json and, where the model is a graph,
-    model.nir; replace an older bundle at the end.
+    """Write program.npz, trace.npz, report.json, plots.json, report.html, manifest.json and, where the model
+    is a graph, model.nir; replace an older bundle at the end.
     """
     folder = Path(os.path.realpath(folder))
     require_free(folder)
@@ -87,16 +89,41 @@ def _fill(result: Result, folder: Path, command: Sequence[str]) -> None:
     save_program(result.program, folder / "program.npz")
     save_trace(result.trace, folder / "trace.npz")
     (folder / "report.json").write_text(json.dumps(result.report.data, indent=1, allow_nan=False) + "\n")
-    (folder / "report.html").write_text(result.report.html, encoding="utf-8")
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    (folder / PLOTS).write_text(json.dumps(result.report.plots, allow_nan=False) + "\n")
     manifest = {
         "spikeport": spikeport.__version__,
         "command": list(command),
         "python": platform.python_version(),
         "packages": _versions(),
-        "files": files,
+        "files": _digests(folder),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / PAGE).write_text(page(result.report.data, result.report.plots, manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(_manifest_text(manifest | {"files": _digests(folder)}))
+
+
+def draw(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Make report.html again from a bundle's other files: the same bytes, if this spikeport made the bundle. Gives its
+    path and the report. Raises `SpikeportError` (`file-missing`, `file-format`, `output-unwritable`).
+    """
+    report, plots = saved.report(folder), saved.plots(folder)
+    path = folder / MANIFEST
+    manifest = saved.document(path, "it says how the bundle was made")
+    with saved.understood(folder):
+        given = {name: digest for name, digest in manifest["files"].items() if name != PAGE}
+        made = page(report, plots, manifest | {"files": given})
+    write_text(folder / PAGE, made)
+    written = manifest | {"files": manifest["files"] | {PAGE: hashlib.sha256(made.encode()).hexdigest()}}
+    if written != manifest:
+        write_text(path, _manifest_text(written))
+    return folder / PAGE, report
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def _manifest_text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1) + "\n"
 
 
 def _versions() -> dict[str, Any]:

@@ -15,6 +15,7 @@ import typer
 from spikeport.pipeline import show
 from spikeport.pipeline.arguments import (
     Bits,
+    Bundle,
     Calling,
     Data,
     Decode,
@@ -233,14 +234,23 @@ def verify(
 
 
 @app.command()
-def explain(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")],
-    as_json: Json = False,
-) -> None:
+def explain(bundle: Bundle, as_json: Json = False) -> None:
     """Which rounding costs what?"""
     from spikeport.pipeline.explain import explain as run_explain
 
     show.explained(run_explain(bundle), as_json)
+
+
+@app.command()
+def report(
+    bundle: Bundle,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Everything on one page: make it again from the bundle."""
+    from spikeport.pipeline.bundle import draw
+
+    show.drawn(*draw(bundle), open_it, as_json)
 
 
 @app.command()

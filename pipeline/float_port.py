@@ -14,6 +14,7 @@ from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.decisions import decisions
 from spikeport.pipeline.examine import graph_warnings
+from spikeport.pipeline.excerpt import Floats, Runs, excerpt
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
@@ -62,7 +63,7 @@ def port(
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
     about |= {"decisions": found.decisions}
     runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)
-    return Result(opened, network, quantized, source, *runs, about)
+    return Result(opened, network, quantized, source, *runs, about, found.excerpt)
 
 
 def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, datasets.Dataset, bool]:
@@ -91,6 +92,7 @@ class _Judged:
     attribution: attribution.Attribution | None
     cost: dict[str, Any]
     decisions: dict[str, Any]
+    excerpt: dict[str, Any]
 
 
 def _judged(
@@ -115,7 +117,8 @@ def _judged(
         far = replace(far, layers=layers)
     spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
     fell = decisions(activity, quantized, widest, known, outputs)
-    return _Judged(widest, parity.judge(traces), far, why, spent, fell)
+    shown = excerpt(Runs(widest, quantized, Floats(network, activity)), far.first_divergence, next(iter(outputs)))
+    return _Judged(widest, parity.judge(traces), far, why, spent, fell, shown)
 
 
 def _attributed(

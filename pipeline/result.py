@@ -97,16 +97,17 @@ def _unproven(parity: Parity, silent: float) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The contract of report.json as `data`, and its page."""
+    """The contract of report.json as `data`, what its plots show beside it (`excerpt`), and its page."""
 
     data: dict[str, Any]
+    plots: dict[str, Any]
 
     @cached_property
     def html(self) -> str:
         """A self-contained page."""
         from spikeport.pipeline.report import page
 
-        return page(self.data)
+        return page(self.data, self.plots)
 
     def show(self) -> None:
         """Open the page in a browser."""
@@ -133,6 +134,7 @@ class Result:
     verdict: Verdict
     cost: dict[str, Any]
     about: dict[str, Any]
+    excerpt: dict[str, Any]
 
     @property
     def program(self) -> Program:
@@ -163,7 +165,8 @@ class Result:
                 "verdict": self.verdict.word,
                 "verdict_why": self.verdict.why,
                 **self.about,
-            }
+            },
+            self.excerpt,
         )
 
     def __str__(self) -> str:

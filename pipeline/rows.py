@@ -1,10 +1,8 @@
-"""report.json in words: the lines and table cells that the terminal and the page share."""
+"""report.json in words: the lines that the terminal and the page share."""
 
 from __future__ import annotations
 
 from typing import Any
-
-LAYER_HEADINGS = ("layer", "neurons", "rate", "F1", "F1 ±2", "rate error", "v error", "alone", "headroom", "overflow")
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -136,31 +134,6 @@ def _cause(attribution: dict[str, Any] | None) -> str:
     return f"{which}, at {place} ({attribution['samples']} samples looked into)"
 
 
-def waterfall_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row of cells per rounding, as `waterfall_headings`; what was not measured has none."""
-    attribution = data["attribution"]
-    if attribution is None:
-        return []
-    nudged, answers = attribution["nudged"], _answers(attribution)
-    rows: list[tuple[str, ...]] = [
-        ("none, but a millionth", number(nudged["spike_f1"]), "–", percent(nudged[answers]), "–")
-    ]
-    for bar in attribution["bars"]:
-        pair = bar["alone"], bar["so_far"]
-        rows.append((bar["kind"], *(number(m["spike_f1"]) for m in pair), *(percent(m[answers]) for m in pair)))
-    return rows
-
-
-def waterfall_headings(data: dict[str, Any]) -> tuple[str, ...]:
-    """Without labels, the share of answers that are the float model's stands for accuracy."""
-    answers = _answers(data["attribution"]) if data["attribution"] else "accuracy"
-    return ("rounding", "F1 with it alone", "F1 so far", f"{answers} with it alone", f"{answers} so far")
-
-
-def _answers(attribution: dict[str, Any]) -> str:
-    return "agreement" if attribution["exact"]["accuracy"] is None else "accuracy"
-
-
 def _weakest(fidelity: dict[str, Any]) -> str:
     spiking = [layer for layer in fidelity["layers"] if layer["spike_f1"]["2"] is not None]
     if not spiking:
@@ -168,44 +141,3 @@ def _weakest(fidelity: dict[str, Any]) -> str:
     layer = min(spiking, key=lambda layer: layer["spike_f1"]["2"])
     f1 = f"spike F1 {layer['spike_f1']['0']:.4f}, within 2 steps {layer['spike_f1']['2']:.4f}"
     return f"layer {layer['name']}: {f1}, rate error {percent(layer['rate_error'])}"
-
-
-def _overflow(layer: dict[str, Any]) -> str:
-    return "proven none" if layer["overflow"].startswith("proven") else _saturations(layer)
-
-
-def _saturations(layer: dict[str, Any]) -> str:
-    if layer["saturations"] is None:
-        return "not measured"
-    return f"v {layer['saturations']} times" if layer["saturations"] else "none seen"
-
-
-def _headroom(layer: dict[str, Any]) -> str:
-    return "–" if layer["headroom_bits"] is None else f"{layer['headroom_bits']:.1f} bits"
-
-
-def _activity_row(layer: dict[str, Any]) -> tuple[str, ...]:
-    """A layer without a float model to compare it with."""
-    known = (layer["name"], str(layer["neurons"]), percent(layer["spikes_per_step"]))
-    return (*known, *["–"] * 5, _headroom(layer), _saturations(layer))
-
-
-def layer_rows(data: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row of cells per layer, as `LAYER_HEADINGS`; what was not measured is a dash."""
-    if data["fidelity"] is None:
-        return [_activity_row(layer) for layer in data["activity"]]
-    return [
-        (
-            layer["name"],
-            str(layer["neurons"]),
-            percent(layer["spikes_per_step"]),
-            number(layer["spike_f1"]["0"]),
-            number(layer["spike_f1"]["2"]),
-            percent(layer["rate_error"]),
-            number(layer["cumulative_error"]),
-            number(layer["isolated_error"]),
-            _headroom(layer),
-            _overflow(layer),
-        )
-        for layer in data["fidelity"]["layers"]
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,15 +19,9 @@ from spikeport.pipeline.examine import Examined
 from spikeport.pipeline.explain import Explained
 from spikeport.pipeline.quantizing import Compared, Row
 from spikeport.pipeline.result import Result
-from spikeport.pipeline.rows import (
-    LAYER_HEADINGS,
-    layer_rows,
-    number,
-    percent,
-    text,
-    waterfall_headings,
-    waterfall_rows,
-)
+from spikeport.pipeline.rows import number, percent, text
+from spikeport.pipeline.tables import LAYER_HEADINGS, layer_rows
+from spikeport.pipeline.waterfall import waterfall_headings, waterfall_rows
 from spikeport.sim.errors import Finding
 from spikeport.sim.progress import Watch
 
@@ -149,6 +144,17 @@ def compared(found: Sequence[Compared], in_json: bool) -> None:
     out.print(table(headings, rows))
     best = max(found[1:], key=lambda row: (row.spike_f1 or 0.0, row.agreement))
     verdict("PASSED", f"{best.method} keeps most spikes; scored on data that chose no scale")
+
+
+def drawn(path: Path, report: dict[str, Any], open_it: bool, in_json: bool) -> None:
+    """Where the page is, and in a browser where asked."""
+    if open_it:
+        webbrowser.open(path.resolve().as_uri())
+    if in_json:
+        as_json({"written": str(path), "verdict": report["verdict"]})
+        return
+    out.print(f"page in {path}", markup=False)
+    verdict(report["verdict"], report["verdict_why"])
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

@@ -22,6 +22,7 @@ from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import InputCoding, code_input, saturated, to_wire
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.decisions import decisions
+from spikeport.pipeline.excerpt import Runs, excerpt
 from spikeport.pipeline.fidelity import require_answers, room, silent
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Model
@@ -120,6 +121,7 @@ def port(
         decide_integers(compared, idle),
         cost(found.program, widest, {name: x[: widest.samples] for name, x in found.integers.items()}),
         about,
+        excerpt(Runs(widest, quantized), None, output),
     )
 
 

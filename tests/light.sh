@@ -41,6 +41,9 @@ expect 0 "PASSED: 1 recording," "$bin/spikeport" bin a.npy --dt 1e-3 --size 3 -o
 expect 2 "lava-missing" "$bin/spikeport" port good.nir --data data.npz -o out
 expect 0 "PASSED" "$bin/spikeport" port good.nir --data data.npz -o out --engines fast,reference --max-loss 0.2
 expect 0 "0 mismatches" "$bin/spikeport" verify out --data data.npz --engines fast,reference
+cp out/report.html page.html
+expect 0 "page in out/report.html" "$bin/spikeport" report out
+cmp out/report.html page.html
 expect 1 "missing" "$bin/spikeport" doctor --json
 grep -q "<title>spikeport" out/report.html
-echo "light: 10 passed, 0 failed"
+echo "light: 11 passed, 0 failed"

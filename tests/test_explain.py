@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import graphs
@@ -45,7 +46,7 @@ def test_the_page_shows_the_same_bars(bundle):
     page = (bundle / "report.html").read_text()
     report = json.loads((bundle / "report.json").read_text())
     for bar in report["attribution"]["bars"]:
-        assert f'<th scope="row">{bar["kind"]}</th><td>{bar["alone"]["spike_f1"]:.4f}</td>' in page
+        assert re.search(rf'<th scope="row">{bar["kind"]}</th><td[^>]*>{bar["alone"]["spike_f1"]:.4f}</td>', page)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}', "\x00"])
@@ -107,7 +108,10 @@ def test_every_key_of_the_report_is_written_down(bundle):
     report = json.loads((bundle / "report.json").read_text())
     parts = [report, *(value for value in report.values() if isinstance(value, dict))]
     parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0]]
-    parts += [report["cost"]["neurobench"], report["cost"]["neurobench"]["synaptic_operations"]]
-    parts += [report["decisions"]["decided"]]
+    parts += [
+        report["cost"]["neurobench"],
+        report["cost"]["neurobench"]["synaptic_operations"],
+        report["decisions"]["decided"],
+    ]
     free = {*report["inputs"], *report["parity"]["runs"]}  # names of the user's and of engines
     assert not {key for part in parts for key in part if f"`{key}`" not in written and key not in free}

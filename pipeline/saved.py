@@ -1,0 +1,50 @@
+"""The JSON files of a bundle, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+
+from spikeport.pipeline.result import SCHEMA
+from spikeport.sim.errors import refuse
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What report.json holds. Raises `SpikeportError` (`file-missing`, `file-format`)."""
+    return _versioned(folder / "report.json", "it says what was lost")
+
+
+def plots(folder: Path) -> dict[str, Any]:
+    """What plots.json holds. Raises as `report` does."""
+    return _versioned(folder / "plots.json", "it holds what the page's plots show")
+
+
+def document(path: Path, why: str) -> dict[str, Any]:
+    """A JSON object. Raises `SpikeportError` (`file-missing`, `file-format`)."""
+    if not path.is_file():
+        raise refuse("file-missing", str(path), "there is no such file", why, "Give a bundle's folder, whole.")
+    with understood(path):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Raise `SpikeportError` (`file-format`) where what is done with the file's content shows that it is not ours."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError) as error:
+        what, why = f"{type(error).__name__}: {error}", "it is not what spikeport of this version writes"
+        raise refuse("file-format", str(path), what, why, "Port the model again.") from error
+
+
+def _versioned(path: Path, why: str) -> dict[str, Any]:
+    found = document(path, why)
+    with understood(path):
+        if found["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {found['schema']!r}, this spikeport reads {SCHEMA}")
+    return found
