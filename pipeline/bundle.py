@@ -18,13 +18,13 @@ from typing import Any
 import spikeport
 from spikeport.export import nir_file
 from spikeport.pipeline import saved
-from spikeport.pipeline.report import page
+from spikeport.pipeline.report import card, page
 from spikeport.pipeline.result import Result
 from spikeport.sim.errors import refuse
 from spikeport.sim.files import unwritable, write_text
 from spikeport.sim.store import save_program, save_trace
 
-MANIFEST, PLOTS, PAGE = "manifest.json", "plots.json", "report.html"
+MANIFEST, PLOTS, PAGE, CARD = "manifest.json", "plots.json", "report.html", "CARD.md"
 PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse", "snntorch", "spikingjelly")
 
 
@@ -59,7 +59,7 @@ def _others(folder: Path) -> str:
 
 
 def write(result: Result, folder: Path, command: Sequence[str] = ()) -> None:
-    """Write program.npz, trace.npz, report.json, plots.json, report.html, manifest.json and, where the model
+    """Write program.npz, trace.npz, report.json, plots.json, report.html, CARD.md, manifest.json and, where the model
     is a graph, model.nir; replace an older bundle at the end.
     """
     folder = Path(os.path.realpath(folder))
@@ -97,6 +97,7 @@ def _fill(result: Result, folder: Path, command: Sequence[str]) -> None:
         "packages": _versions(),
         "files": _digests(folder),
     }
+    (folder / CARD).write_text(card(result.report.data, manifest), encoding="utf-8")
     (folder / PAGE).write_text(page(result.report.data, result.report.plots, manifest), encoding="utf-8")
     (folder / MANIFEST).write_text(_manifest_text(manifest | {"files": _digests(folder)}))
 
@@ -109,7 +110,7 @@ def draw(folder: Path) -> tuple[Path, dict[str, Any]]:
     path = folder / MANIFEST
     manifest = saved.document(path, "it says how the bundle was made")
     with saved.understood(folder):
-        given = {name: digest for name, digest in manifest["files"].items() if name != PAGE}
+        given = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, PAGE)}
         made = page(report, plots, manifest | {"files": given})
     write_text(folder / PAGE, made)
     written = manifest | {"files": manifest["files"] | {PAGE: hashlib.sha256(made.encode()).hexdigest()}}

@@ -1,7 +1,8 @@
-"""report.json as a page: one file that needs no network, from the templates beside this one."""
+"""report.json as a page and as a model card: files that need no network, from the templates beside this one."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -42,12 +43,21 @@ def table(data: dict[str, Any]) -> str:
     return _environment().get_template("table.html").render(**_layers(data))
 
 
+def card(data: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """CARD.md: what somebody who is given the bundle has to know."""
+    return (
+        _environment()
+        .get_template("card.md")
+        .render(report=data, headline=dict(rows.headline(data)), layers=tables.layers(data)[1], manifest=manifest)
+    )
+
+
 def _layers(data: dict[str, Any]) -> dict[str, Any]:
     return {"report": data, "headings": tables.LAYER_HEADINGS, "layers": tables.layer_rows(data)}
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("spikeport.pipeline", "templates"),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
@@ -55,3 +65,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"plain": _plain, "code": _code, "percent": rows.percent, "megabytes": _megabytes}
+    return environment
+
+
+def _code(text: str) -> str:
+    """A user's words in Markdown, where they must mean nothing but themselves."""
+    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
+
+
+def _plain(text: str) -> str:
+    """Words of ours with a user's names in them, the same."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB" if size >= 10**6 else f"{size / 1e3:.3g} kB"

@@ -1,4 +1,4 @@
-"""report.json in words: the lines that the terminal and the page share."""
+"""report.json in words: the lines that the terminal, the page and the model card share."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The page of a real port in a real browser: it renders, says nothing on the console, asks for nothing, and its numbers
-are those of report.json. And what the page and the plots promise without one.
+are those of report.json. And what the page, the card and the plots promise without one.
 """
 
 from __future__ import annotations
@@ -266,8 +266,23 @@ def test_what_is_not_a_bundle_is_refused_and_left_alone(name, content, bundle, t
     assert (tmp_path / "out" / "report.html").read_text() == "mine"
 
 
-def test_a_name_of_the_users_is_text_on_the_page(bundle, report, plots):
-    from spikeport.pipeline.report import page
+def test_the_card_is_short_and_says_what_the_report_says(bundle, report):
+    card = (bundle / "CARD.md").read_text()
+    assert len(card.splitlines()) < 60
+    assert card.startswith("---\nlibrary_name: spikeport\n")
+    assert f"**{report['verdict']}**" in card
+    fidelity = report["fidelity"]
+    for share in ("float", "integer", "loss_low", "loss_bound"):
+        assert f"{100 * fidelity[share]:.2f} %" in card
+    for part in ("## Limits", "Never run on a chip", "spikeport run . --data", "spikeport verify . --data"):
+        assert part in card
+    for name in ("model.nir", "program.npz", "report.json", "plots.json"):
+        assert f"| `{name}` | `{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}` |" in card
+    assert re.search(r"^\| .*\n(?!\|)", card.split("| | |\n")[1].split("\n\n")[0]) is None  # no line breaks the table
+
+
+def test_a_name_of_the_users_is_text_on_the_page_and_on_the_card(bundle, report, plots):
+    from spikeport.pipeline.report import card, page
 
     manifest = json.loads((bundle / "manifest.json").read_text())
     changed = json.loads(json.dumps(report))
@@ -277,10 +292,13 @@ def test_a_name_of_the_users_is_text_on_the_page(bundle, report, plots):
     made = page(changed, plots, manifest)
     assert "<b onload" not in made
     assert Page(made).cells
+    said = card(changed, manifest)
+    assert "# `a'| <b onload=x>[l](y)`, as integers" in said
+    assert r"no neuron of a\`\| \<b onload=x\>\[l\](y) spikes" in said
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "sigma_delta"])
-def test_a_net_has_a_page_of_what_there_is(kind, tmp_path):
+def test_a_net_has_a_page_and_a_card_of_what_there_is(kind, tmp_path):
     """No float model: no waterfall, no voltages beside it, one curve; of graded spikes each is a dot."""
     rng = np.random.default_rng(1)
     path = nets.write(tmp_path / "own.net", getattr(nets, kind)(rng))
@@ -295,6 +313,7 @@ def test_a_net_has_a_page_of_what_there_is(kind, tmp_path):
     events = json.loads((tmp_path / "out" / "plots.json").read_text())["raster"]["integer"]
     assert found.drawn["raster"] == {"both": len(events)}
     assert ("decisions.decided.float.median", "–") in [tuple(pair) for pair in found.cells]
+    assert "| accuracy | – |" in (tmp_path / "out" / "CARD.md").read_text()
 
 
 def test_what_has_nothing_to_show_is_left_out():

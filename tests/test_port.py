@@ -65,7 +65,7 @@ def test_the_bundle_is_whole_and_its_files_are_what_it_says(ported):
     import hashlib
 
     result, out = ported
-    names = {"model.nir", "program.npz", "trace.npz", "report.json", "plots.json", "report.html"}
+    names = {"model.nir", "program.npz", "trace.npz", "report.json", "plots.json", "report.html", "CARD.md"}
     names |= {"manifest.json"}
     assert {path.name for path in out.iterdir()} == names
     manifest = json.loads((out / "manifest.json").read_text())
