@@ -112,8 +112,9 @@ def draw(folder: Path) -> tuple[Path, dict[str, Any]]:
     with saved.understood(folder):
         given = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, PAGE)}
         made = page(report, plots, manifest | {"files": given})
+        digest = hashlib.sha256(made.encode()).hexdigest()
     write_text(folder / PAGE, made)
-    written = manifest | {"files": manifest["files"] | {PAGE: hashlib.sha256(made.encode()).hexdigest()}}
+    written = manifest | {"files": manifest["files"] | {PAGE: digest}}
     if written != manifest:
         write_text(path, _manifest_text(written))
     return folder / PAGE, report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from spikeport.pipeline.plots import Bars, Line, Plot, bars, levels, lines
@@ -158,5 +157,5 @@ def _apart(part: dict[str, Any], start: int, first: dict[str, Any] | None) -> st
 
 
 def _spikes(part: dict[str, Any]) -> str:
-    want, got = Counter(part["float_spikes"]), Counter(part["integer_spikes"])
-    return f"float {want.total()}, integers {got.total()}, {(want & got).total()} in the same step"
+    want, got = set(part["float_spikes"]), set(part["integer_spikes"])
+    return f"float {len(want)}, integers {len(got)}, {len(want & got)} in the same step"

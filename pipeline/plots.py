@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from xml.etree import ElementTree
 
@@ -71,7 +72,7 @@ def lines(
     chart.xrange = (span[0] - 0.5, span[1] + 0.5)
     chart.x_labels = [{"value": step, "label": str(step)} for step in _ticks(*span)]
     if labels:
-        chart.y_labels = [{"value": value, "label": said} for value, said in labels]
+        chart.y_labels = [{"value": value, "label": _printable(said)} for value, said in labels]
     for line in drawn:
         options = {"stroke": line.joined, "show_dots": line.dots is not None, "dots_size": line.dots or 0}
         chart.add(line.mark, list(line.points), **options)
@@ -80,10 +81,9 @@ def lines(
 
 def _ticks(first: int, last: int) -> list[int]:
     """At most a dozen round steps."""
-    every = next(
-        size * 10**power for power in range(20) for size in (1, 2, 5) if (last - first) / (size * 10**power) < 12
-    )
-    return [step for step in range(first, last + 1) if step % every == 0]
+    sizes = (size * 10**power for power in count() for size in (1, 2, 5))
+    every = next(size for size in sizes if last - first < 12 * size)
+    return list(range(first + -first % every, last + 1, every))
 
 
 def bars(
@@ -92,7 +92,7 @@ def bars(
     """Upright bars, one on another."""
     chart = _chart(pygal.StackedBar, ("", title), 300, value_formatter=show)
     chart.config(print_values=True, print_values_position="top", print_zeroes=False)
-    chart.x_labels = list(labels)
+    chart.x_labels = [_printable(label) for label in labels]
     for part in drawn:
         chart.add(part.mark, list(part.values), formatter=part.show)
     return Plot(name, finding, _inline(chart, name, finding, [part.mark for part in drawn]))
@@ -104,16 +104,21 @@ def levels(
     """A lying bar for each (label, value), the first on top."""
     chart = _chart(pygal.HorizontalBar, (title, ""), 70 + 24 * len(values), value_formatter=show, print_values=True)
     chart.range = (0, limit)
-    chart.x_labels = [label for label, _ in reversed(values)]
+    chart.x_labels = [_printable(label) for label, _ in reversed(values)]
     chart.add("level", [value for _, value in reversed(values)])
     return Plot(name, finding, _inline(chart, name, finding, ["level"]))
+
+
+def _printable(text: str) -> str:
+    """XML has no way to write what cannot be seen."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _chart(kind: type[Any], titles: tuple[str, str], height: int, **options: Any) -> Any:
     sizes = {f"{part}_font_size": FONT for part in ("label", "major_label", "title", "value", "value_label")}
     return kind(
-        x_title=titles[0] or None,
-        y_title=titles[1] or None,
+        x_title=_printable(titles[0]) or None,
+        y_title=_printable(titles[1]) or None,
         width=WIDTH,
         height=height,
         margin=6,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -56,6 +57,7 @@ def _layers(data: dict[str, Any]) -> dict[str, Any]:
     return {"report": data, "headings": tables.LAYER_HEADINGS, "layers": tables.layer_rows(data)}
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("spikeport.pipeline", "templates"),

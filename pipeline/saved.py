@@ -13,6 +13,9 @@ from jinja2 import TemplateError
 from spikeport.pipeline.result import SCHEMA
 from spikeport.sim.errors import refuse
 
+NOT_OURS = (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, TemplateError)
+"""What using a document raises that is JSON, and not what was expected there."""
+
 
 def report(folder: Path) -> dict[str, Any]:
     """What report.json holds. Raises `SpikeportError` (`file-missing`, `file-format`)."""
@@ -37,7 +40,7 @@ def understood(path: Path) -> Iterator[None]:
     """Raise `SpikeportError` (`file-format`) where what is done with the file's content shows that it is not ours."""
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError) as error:
+    except NOT_OURS as error:
         what, why = f"{type(error).__name__}: {error}", "it is not what spikeport of this version writes"
         raise refuse("file-format", str(path), what, why, "Port the model again.") from error
 

@@ -266,6 +266,42 @@ def test_what_is_not_a_bundle_is_refused_and_left_alone(name, content, bundle, t
     assert (tmp_path / "out" / "report.html").read_text() == "mine"
 
 
+def leaves(data, path=()):
+    """The paths of everything in a JSON document that holds nothing else."""
+    if not isinstance(data, dict | list):
+        return [path]
+    pairs = data.items() if isinstance(data, dict) else enumerate(data)
+    return [leaf for key, value in pairs for leaf in leaves(value, (*path, key))]
+
+
+def test_whatever_stands_in_its_files_there_is_a_page_or_an_error(bundle, tmp_path):
+    from spikeport.pipeline.bundle import draw
+    from spikeport.sim.errors import SpikeportError
+
+    rng, found = np.random.default_rng(7), []
+    wild = [None, -1, 10**400, float("nan"), float("inf"), "", "\x00<", "\ud800", [], {}, [[1]], True]
+    shutil.copytree(bundle, tmp_path / "out")
+    for trial in range(15):
+        path = tmp_path / "out" / ("report.json", "plots.json", "report.json", "plots.json", "manifest.json")[trial % 5]
+        whole = path.read_text()
+        changed = json.loads(whole)
+        places = leaves(changed)
+        *way, last = places[rng.integers(len(places))]
+        inside = changed
+        for key in way:
+            inside = inside[key]
+        inside[last] = wild[trial % len(wild)]
+        path.write_text(json.dumps(changed))
+        try:
+            draw(tmp_path / "out")
+            found.append("a page")
+        except SpikeportError as error:
+            found.append(error.code)
+        (tmp_path / "out" / "manifest.json").write_text((bundle / "manifest.json").read_text())
+        path.write_text(whole)
+    assert set(found) == {"a page", "file-format"}
+
+
 def test_the_card_is_short_and_says_what_the_report_says(bundle, report):
     card = (bundle / "CARD.md").read_text()
     assert len(card.splitlines()) < 60
