@@ -13,6 +13,7 @@ from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline.attribution import Attribution
 from spikeport.pipeline.equivalence import SourceEquivalence
 from spikeport.pipeline.fidelity import Fidelity
+from spikeport.pipeline.headroom import headroom
 from spikeport.pipeline.models import Model
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.parity import Parity
@@ -161,6 +162,7 @@ class Result:
                 "parity": self.parity.as_dict(),
                 "fidelity": None if self.fidelity is None else self.fidelity.as_dict(),
                 "attribution": self.attribution.as_dict() if self.attribution else None,
+                "bounds": headroom(program, self.trace),
                 "cost": self.cost,
                 "verdict": self.verdict.word,
                 "verdict_why": self.verdict.why,

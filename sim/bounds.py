@@ -1,7 +1,7 @@
-"""Interval bounds: what the input, u and v of every neuron can reach, whatever the spikes are.
+"""Interval bounds: what the sums, u and v of every neuron can reach, whatever the spikes are.
 
-All in exact Python or int64 integers. A bound is a proof; where none exists (an integrator without a limit) it is None,
-and the caller says so instead of guessing.
+All in exact int64 integers. A bound is a proof; where none exists (an integrator without a limit) it is None, and the
+caller says so instead of guessing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from spikeport.sim.synapses import AnySynapse
 
 Int64 = NDArray[np.int64]
+FAR = 2**40
+"""Far beyond every register. What reaches so far is not told apart, so that no product here leaves 64 bits, and counts
+as not bounded."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,25 @@ class Interval:
 
 @dataclass(frozen=True)
 class LayerBounds:
-    """Bounds before any wrap or saturation. `u` or `v` is None where the value is not bounded for unlimited steps."""
+    """Bounds before any wrap or saturation. `accumulator`: a sum of mantissa * spike over the sources that share a
+    delay, before its shift, the widest of the layer's; `input`: all sums, shifted and added. Both end at `FAR`. `u` or
+    `v` is None where the value is not bounded for unlimited steps.
+    """
 
+    accumulator: Interval
     input: Interval
     u: Interval | None
     v: Interval | None
 
     @property
+    def accumulator_safe(self) -> bool:
+        """No sum provably ever wraps: neither Lava's, of twice the mantissas, nor the total as it is aligned to u."""
+        return _within(self.accumulator, 2**30 - 1) and _within(self.input, (2**31 - 1) >> arith.ALIGN)
+
+    @property
     def u_safe(self) -> bool:
-        """u provably never wraps (and the input never leaves 32 bits)."""
-        return self.u is not None and _within(self.u, arith.STATE_EDGE - 1)
+        """u provably never wraps, and so no sum does."""
+        return self.accumulator_safe and self.u is not None and _within(self.u, arith.STATE_EDGE - 1)
 
     @property
     def v_safe(self) -> bool:
@@ -60,15 +72,17 @@ def shift(total: Int64, exponent: int) -> Int64:
     return total << exponent if exponent >= 0 else total >> -exponent
 
 
-def synapse_interval(synapse: AnySynapse, wire: Wire) -> Interval:
-    """What one synapse matrix can add to its targets' input in one step, summed over its delays."""
-    low = np.zeros(synapse.shape[0], np.int64)
-    high = low.copy()
+def _near(values: Int64) -> Int64:
+    return np.clip(values, -FAR, FAR)
+
+
+def _sums(synapse: AnySynapse, wire: Wire) -> list[Interval]:
+    """What the sum of mantissa * spike can be, for each of the delays."""
+    found = []
     for delay in np.unique(synapse.delay):
         up, down = synapse.sums(synapse.delay == delay)
-        high += shift(up * wire.high + down * wire.low, synapse.exponent)
-        low += shift(down * wire.high + up * wire.low, synapse.exponent)
-    return Interval(low, high)
+        found.append(Interval(_near(down * wire.high + up * wire.low), _near(up * wire.high + down * wire.low)))
+    return found
 
 
 def layer_bounds(program: Program, layer: Layer) -> LayerBounds:
@@ -89,14 +103,18 @@ def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire]]) -> Laye
     a spiking neuron's v starts each step at or below its threshold, which bounds v from above even without a leak.
     Rounding towards zero only shrinks magnitudes, so the limits hold for the integers too.
     """
-    parts = [synapse_interval(synapse, wire) for synapse, wire in incoming]
+    sums = [(synapse.exponent, part) for synapse, wire in incoming for part in _sums(synapse, wire)]
     zero = np.zeros(layer.size, np.int64)
-    drive = Interval(sum((p.low for p in parts), zero), sum((p.high for p in parts), zero))
-    low, high = np.minimum(drive.low, 0), np.maximum(drive.high, 0)
-    u = _geometric(low << arith.ALIGN, high << arith.ALIGN, layer.decay_u)
+    widest, drive = Interval(zero, zero), Interval(zero, zero)
+    for exponent, part in sums:
+        widest = Interval(np.minimum(widest.low, part.low), np.maximum(widest.high, part.high))
+        low, high = (_near(shift(end, exponent)) for end in (part.low, part.high))
+        drive = Interval(_near(drive.low + low), _near(drive.high + high))
+    low, high = _near(drive.low << arith.ALIGN), _near(drive.high << arith.ALIGN)
+    u = _geometric(low, high, layer.decay_u)
     if layer.reset_period:
-        u = _limited(low << arith.ALIGN, high << arith.ALIGN, layer.reset_period, u)
-    return LayerBounds(drive, u, None if u is None else _voltage(layer, u))
+        u = _limited(low, high, layer.reset_period, u)
+    return LayerBounds(widest, drive, u, None if u is None else _voltage(layer, u))
 
 
 def _voltage(layer: Layer, u: Interval) -> Interval | None:
@@ -123,12 +141,14 @@ def _bounded(layer: Layer, low: Int64, high: Int64, top: Int64) -> Interval | No
 
 def _extended(layer: ExtendedLayer, low: Int64, high: Int64, level: Int64) -> Interval | None:
     """A spike keeps v in reach of the threshold; a subtraction only where no step's drive is more than it takes away,
-    and a delayed one can take more than the decay has left.
+    and a delayed one can take more than the decay has left, after v has had the next step's drive too.
     """
+    top = high + level
     if layer.reset == "subtract_delayed":
         low = low - (level * layer.decay_v >> 12) - (layer.decay_v > 0)
+        top = top + high
     if layer.reset == "zero" or (layer.reset != "none" and bool((high <= level).all())):
-        return _bounded(layer, low, high, high + level)
+        return _bounded(layer, low, high, top)
     v = _geometric(low, high, layer.decay_v)
     return _limited(low, high, layer.reset_period, v) if layer.reset_period else v
 
@@ -145,11 +165,16 @@ def _geometric(low: Int64, high: Int64, rate: NDArray[np.integer]) -> Interval |
     if ((rate == 0) & ~undriven).any():
         return None
     rate = np.where(rate == 0, arith.DECAY_ONE, rate).astype(np.int64)
-    return Interval(-(-low * arith.DECAY_ONE // rate), high * arith.DECAY_ONE // rate)
+    return _bound(-(-low * arith.DECAY_ONE // rate), high * arith.DECAY_ONE // rate)
+
+
+def _bound(low: Int64, high: Int64) -> Interval | None:
+    found = Interval(low, high)
+    return found if _within(found, FAR - 1) else None
 
 
 _MOST_STEPS = 2**20
-"""A drive is below 2**42, so that a product with this stays within 64 bits."""
+"""A drive is at most `FAR`, so that a product with this stays within 64 bits."""
 
 
 def _limited(low: Int64, high: Int64, steps: int, limit: Interval | None) -> Interval | None:
@@ -157,5 +182,5 @@ def _limited(low: Int64, high: Int64, steps: int, limit: Interval | None) -> Int
     if steps > _MOST_STEPS:
         return limit
     if limit is None:
-        return Interval(low * steps, high * steps)
+        return _bound(low * steps, high * steps)
     return Interval(np.maximum(limit.low, low * steps), np.minimum(limit.high, high * steps))

@@ -107,7 +107,7 @@ def test_every_key_of_the_report_is_written_down(bundle):
     written = (Path(__file__).parents[1] / "docs" / "formats.md").read_text().split("## report.json")[1]
     report = json.loads((bundle / "report.json").read_text())
     parts = [report, *(value for value in report.values() if isinstance(value, dict))]
-    parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0]]
+    parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0], report["bounds"][0]]
     parts += [
         report["cost"]["neurobench"],
         report["cost"]["neurobench"]["synaptic_operations"],
