@@ -199,6 +199,9 @@ def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
 
 
 def fitting(matrix: Matrix, lowest: int, high: int = arith.WEIGHT_MAX) -> int:
-    """The smallest exponent, from `lowest` on, at which all values are within +-`high`."""
+    """The smallest exponent, from `lowest` on, at which all values are within +-`high`.
+
+    A scale is chosen so that the largest lies on that end, and its product with it may be a rounding error beyond.
+    """
     top = float(np.abs(entries(matrix)).max(initial=0.0))
-    return max(lowest, int(np.ceil(np.log2(top / high)))) if top > 0 else lowest
+    return max(lowest, int(np.ceil(np.log2(top / high) - 1e-9))) if top > 0 else lowest
