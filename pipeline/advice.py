@@ -27,8 +27,19 @@ def advice(data: dict[str, Any]) -> list[str]:
     """At most `MOST` sentences; empty where nothing was lost that a rounding could be blamed for."""
     if data["fidelity"] is None:
         return []
-    found = [*_layers(data["fidelity"]["layers"]), *_inputs(data["inputs"]), *_roundings(data["attribution"])]
+    found = [
+        *_foreign(data["attribution"]),
+        *_layers(data["fidelity"]["layers"]),
+        *_inputs(data["inputs"]),
+        *_roundings(data["attribution"]),
+    ]
     return [said for _, said in sorted(found, key=lambda f: -f[0])[:MOST]]
+
+
+def _foreign(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
+    """What no rounding explains comes first."""
+    said = "it is not what the model and its scales give; make the Program again, or correct what makes it"
+    return [(3.0, f"{part['where']}: {part['said']}; {said}") for part in (attribution or {"foreign": []})["foreign"]]
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[tuple[float, str]]:

@@ -1,13 +1,14 @@
 """Which rounding costs what: the waterfall from the float model to the integers, and what caused the first divergence.
 
-Each rounding of `roundings.KINDS` is switched on alone, and then one after the other. The steps of the latter add up to
-the whole loss; the former do not, since roundings meet: the difference is the interaction.
+Each rounding of `roundings.KINDS` is switched on alone, and then one after the other in that order. The steps of the
+latter add up to the whole loss; the former do not, since roundings meet: the difference is the interaction. And what
+is no rounding at all is looked for first (`provenance`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import roundings
 from spikeport.pipeline.network import Activity, Network, NetworkInput, Step
+from spikeport.pipeline.provenance import Foreign, foreign, stray
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.roundings import KINDS
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim.progress import Progress
+from spikeport.sim.trace import Difference
 
 MOST_OPERATIONS = 2 * 10**10
 """Synaptic sums that attribution may take; so many samples run."""
@@ -66,7 +69,9 @@ class Cause:
 
 @dataclass(frozen=True)
 class Attribution:
-    """`bars` in the order of `KINDS`; `isolated` is each layer's mean |v - v_float| in units of its threshold (of a
+    """`foreign`: parts of the Program that the model and its scales do not give, which no rounding explains; `stray`:
+    where the Program's run first leaves the model with all roundings, None where it is that to the bit. `bars` in the
+    order of `KINDS`; `isolated` is each layer's mean |v - v_float| in units of its threshold (of a
     read-out: of its largest |v|) when it is fed with the float model's spikes, so that no earlier layer has part in it.
     `nudged` is the float model with thresholds a millionth higher: what that costs, any difference costs, and no
     rounding is to blame for it.
@@ -78,14 +83,35 @@ class Attribution:
     bars: tuple[Bar, ...]
     isolated: dict[str, float]
     cause: Cause | None
+    foreign: tuple[Foreign, ...]
+    stray: Difference | None
 
     @property
     def whole(self) -> Measured:
         return self.bars[-1].so_far
 
+    @property
+    def interaction(self) -> Measured:
+        """What all roundings together lose beyond the sum of what each loses alone; below 0 where they hide one
+        another.
+        """
+        alone = [_lost(self.exact, bar.alone) for bar in self.bars]
+        whole = _lost(self.exact, self.whole)
+        return Measured(*(_beyond(total, parts) for total, *parts in zip(whole, *alone, strict=True)))
+
     def as_dict(self) -> dict[str, Any]:
         """The `attribution` part of report.json."""
-        return asdict(self)
+        order = [bar.kind for bar in self.bars]
+        return asdict(self) | {"order": order, "interaction": asdict(self.interaction)}
+
+
+def _lost(exact: Measured, measured: Measured) -> list[float | None]:
+    pairs = [(getattr(exact, key.name), getattr(measured, key.name)) for key in fields(Measured)]
+    return [None if a is None or b is None else a - b for a, b in pairs]
+
+
+def _beyond(total: float | None, parts: list[float | None]) -> Any:
+    return None if total is None or None in parts else total - sum(part for part in parts if part is not None)
 
 
 def affordable(network: Network, samples: int, steps: int) -> int:
@@ -158,6 +184,8 @@ def attribute(
         tuple(bars),
         isolated(network, quantized, stimulus, runs.want),
         _cause(runs, last),
+        foreign(network, quantized),
+        stray(network, quantized, stimulus, last),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from spikeport.pipeline import saved
 from spikeport.pipeline.advice import advice
 from spikeport.pipeline.rows import headline
+from spikeport.pipeline.waterfall import interaction
 
 SHOWN = ("accuracy", "agreement", "first divergence", "caused by", "largest loss")
 
@@ -27,4 +28,6 @@ def explain(folder: Path) -> Explained:
     report = saved.report(folder)
     with saved.understood(folder / "report.json"):
         lines = [(what, said) for what, said in headline(report) if what in SHOWN]
+        if report["attribution"] is not None:
+            lines.insert(0, ("interaction", interaction(report)))
         return Explained(report, lines, advice(report))

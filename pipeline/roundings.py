@@ -141,13 +141,17 @@ def _projections(
     rows, unit = _rows(network, layer, quantized)
     synapses = {synapse.name: synapse for synapse in quantized.program.into(layer.name)}
     return [
-        replace(p, weight=_rounded(synapses[p.name]) if "weights" in kinds else scaled_rows(rows.weights[p.name], unit))
+        replace(
+            p,
+            weight=_rounded(synapses.get(p.name), p) if "weights" in kinds else scaled_rows(rows.weights[p.name], unit),
+        )
         for p in network.into(layer.name)
     ]
 
 
-def _rounded(synapse: AnySynapse) -> Matrix:
-    return compact(_mantissas(synapse) * 2.0**synapse.exponent)
+def _rounded(synapse: AnySynapse | None, projection: Projection) -> Matrix:
+    """What the Program has for a projection: nothing, where it has lost it."""
+    return 0 * projection.weight if synapse is None else compact(_mantissas(synapse) * 2.0**synapse.exponent)
 
 
 def _mantissas(synapse: AnySynapse) -> Any:

@@ -126,7 +126,13 @@ def _cause(attribution: dict[str, Any] | None) -> str:
     """Of the first divergence among the samples that were looked into."""
     if attribution is None:
         return "not measured: the network is too large for it"
-    cause = attribution["cause"]
+    cause, foreign, stray = attribution["cause"], attribution["foreign"], attribution["stray"]
+    if foreign:
+        more = f"; {len(foreign) - 1} more like it" if len(foreign) > 1 else ""
+        return f"no rounding, but a part that is not the model's: {foreign[0]['where']}: {foreign[0]['said']}{more}"
+    if stray:
+        place = f"layer {stray['layer']}, step {stray['step']}, sample {stray['sample']}, neuron {stray['neuron']}"
+        return f"no rounding: the run leaves what its integers mean at {place}"
     if cause is None:
         return f"nothing diverges in {attribution['samples']} samples"
     which = " and ".join(cause["kinds"]) or "several roundings, any one of which could be left out"

@@ -69,5 +69,14 @@ def waterfall_headings(data: dict[str, Any]) -> tuple[str, ...]:
     return ("rounding", "F1 with it alone", "F1 so far", f"{answers} with it alone", f"{answers} so far")
 
 
+def interaction(data: dict[str, Any]) -> str:
+    """What the roundings cost together beyond what each costs alone, and in which order they are added."""
+    attribution = data["attribution"]
+    beyond, answers = attribution["interaction"], _answers(attribution)
+    said = f"{number(beyond['spike_f1'], '+.4f')} of F1 and {percent(beyond[answers])} of {answers}"
+    order = ", ".join(attribution["order"])
+    return f"together they lose {said} beyond the sum of each alone; added in the order {order}"
+
+
 def _answers(attribution: dict[str, Any]) -> str:
     return "agreement" if attribution["exact"]["accuracy"] is None else "accuracy"

@@ -12,6 +12,7 @@ import pytest
 
 from spikeport.pipeline.advice import MOST, advice
 from spikeport.pipeline.roundings import KINDS
+from spikeport.pipeline.rows import headline
 from spikeport.pipeline.run import port
 
 
@@ -107,11 +108,32 @@ def test_every_key_of_the_report_is_written_down(bundle):
     written = (Path(__file__).parents[1] / "docs" / "formats.md").read_text().split("## report.json")[1]
     report = json.loads((bundle / "report.json").read_text())
     parts = [report, *(value for value in report.values() if isinstance(value, dict))]
-    parts += [report["fidelity"]["layers"][0], report["attribution"]["bars"][0], report["bounds"][0]]
     parts += [
+        report["fidelity"]["layers"][0],
+        report["attribution"],
+        report["attribution"]["bars"][0],
+        report["bounds"][0],
         report["cost"]["neurobench"],
         report["cost"]["neurobench"]["synaptic_operations"],
         report["decisions"]["decided"],
     ]
     free = {*report["inputs"], *report["parity"]["runs"]}  # names of the user's and of engines
     assert not {key for part in parts for key in part if f"`{key}`" not in written and key not in free}
+
+
+def test_the_interaction_and_the_order_are_printed(bundle, command):
+    report = json.loads((bundle / "report.json").read_text())
+    (line,) = [line for line in command("explain", bundle)[1].splitlines() if line.startswith("interaction")]
+    assert f"{report['attribution']['interaction']['spike_f1']:+.4f} of F1" in line
+    assert line.endswith(", ".join(KINDS))
+
+
+def test_what_is_no_rounding_is_said_before_all_roundings(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    part = {"where": "n1", "part": "delay", "said": "the delay of weights of input is 2"}
+    report["attribution"]["foreign"] = [part]
+    assert advice(report)[0].startswith("n1: the delay of weights of input is 2; it is not what the model")
+    said = dict(headline(report))["caused by"]
+    assert said.startswith("no rounding, but a part that is not the model's: n1: the delay")
+    report["attribution"] |= {"foreign": [], "stray": {"layer": "n3", "step": 4, "sample": 0, "neuron": 1}}
+    assert dict(headline(report))["caused by"].endswith("at layer n3, step 4, sample 0, neuron 1")

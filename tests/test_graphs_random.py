@@ -76,6 +76,7 @@ def test_what_passes_the_check_is_ported(seed, tmp_path):
     result = port(graph, {"x": stimulus, "dt": DT}, engines=("fast", "reference"), parity_samples=2)
     assert result.parity.compared > 0
     assert result.parity.mismatches == 0, result.parity.first
+    assert (result.attribution.foreign, result.attribution.stray) == ((), None)
     assert {layer.kind for layer in result.network.layers if not layer.spikes} <= SILENT
 
 

@@ -8,7 +8,7 @@ import pytest
 from neurons import CASES, graph, x
 
 from spikeport.hw_targets.lava_rules import own_processes
-from spikeport.pipeline import network, roundings
+from spikeport.pipeline import network, provenance, roundings
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
@@ -22,6 +22,7 @@ def made(graph, stimulus):
 
 def both_ends(graph, stimulus):
     net, quantized = made(graph, stimulus)
+    assert provenance.foreign(net, quantized) == ()
     trace = fast.run(quantized.program, encode(net, quantized.inputs, stimulus))
     whole = roundings.run(net, quantized, stimulus, roundings.KINDS)
     for name, layer in trace.layers.items():

@@ -1,0 +1,204 @@
+"""Whether a Program is the one that its model and scales give, part by part, and whether its run is what its integers
+mean. What differs there is no rounding, and no rounding may be blamed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.pipeline.calibrate import Calibration, encode
+from spikeport.pipeline.network import Activity, Network
+from spikeport.pipeline.quantize import Quantized, quantize
+from spikeport.sim import fast
+from spikeport.sim.parts import AnyLayer
+from spikeport.sim.program import AlwaysOn, Program
+from spikeport.sim.synapses import AnySynapse, SparseSynapse
+from spikeport.sim.trace import Difference, LayerTrace, Trace, compare
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A part of the Program that the model and its scales do not give: `part` of `where` (the name of an input or a
+    layer), and in which way.
+    """
+
+    where: str
+    part: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.said}"
+
+
+def foreign(network: Network, quantized: Quantized) -> tuple[Foreign, ...]:
+    """What is not as `quantize` makes it of the model in the same units; nothing where no units are known."""
+    if not quantized.units:
+        return ()
+    program = quantized.program
+    steps = max(layer.reset_period for layer in program.layers)
+    unseen = {layer.name: np.zeros(layer.size) for layer in network.layers}
+    calibration = Calibration(quantized.inputs, unseen, 0, steps)
+    return differences(quantize(network, calibration, units=quantized.units).program, program)
+
+
+def differences(want: Program, got: Program) -> tuple[Foreign, ...]:
+    """What `got` has otherwise than `want`, layer by layer, in words."""
+    return (*_inputs(want, got), *_layers(want, got), *_synapses(want, got))
+
+
+def stray(network: Network, quantized: Quantized, stimulus: Mapping[str, Array], whole: Activity) -> Difference | None:
+    """Where the Program's run first differs from `whole`, the model with every rounding; None where it is that to the
+    bit, so that the roundings explain it.
+    """
+    program = quantized.program
+    run = fast.run(program, encode(network, quantized.inputs, stimulus))
+    layers = {
+        name: LayerTrace(layer.phase, whole[name].spikes, None, whole[name].v.astype(np.int64))
+        for name, layer in run.layers.items()
+    }
+    return compare(Trace(program.digest, "model with all roundings", layers), run).first
+
+
+def _inputs(want: Program, got: Program) -> Iterator[Foreign]:
+    given = {part.name: part for part in got.inputs}
+    for wanted in want.inputs:
+        part = given.get(wanted.name)
+        if part is None:
+            yield Foreign(wanted.name, "inputs", "it is missing")
+        elif wanted.wire.bits != part.wire.bits:
+            said = f"its wire has {part.wire.bits} bits, its values are coded for {wanted.wire.bits}"
+            yield Foreign(part.name, "inputs", said)
+    phases = {axon.name: axon.phase for axon in got.always_on}
+    for axon in want.always_on:
+        if phases.get(axon.name, axon.phase) != axon.phase:
+            said = f"its biases begin in step {phases[axon.name]}, the model's in {axon.phase}"
+            yield Foreign(axon.name, "bias", said)
+
+
+def _layers(want: Program, got: Program) -> Iterator[Foreign]:
+    for wanted in want.layers:
+        if wanted.name in got.by_name:
+            yield from _layer(wanted, got.by_name[wanted.name])
+        else:
+            yield Foreign(wanted.name, "layer", "it is missing")
+
+
+def _layer(want: AnyLayer, got: AnyLayer) -> Iterator[Foreign]:
+    if want.operation != got.operation:
+        yield Foreign(want.name, "operation", f"it is a {got.operation}, the model's is a {want.operation}")
+        return
+    for field in want.arrays:
+        said = told(getattr(want, field), getattr(got, field))
+        if said:
+            yield Foreign(want.name, field, f"{field} {said}")
+    for field in ("phase", *want.settings):
+        wanted, found = getattr(want, field), getattr(got, field)
+        if wanted != found:
+            yield Foreign(want.name, field, f"{field} is {found!r}, the model's is {wanted!r}")
+
+
+def _synapses(want: Program, got: Program) -> Iterator[Foreign]:
+    theirs, ours = ({s.name: s for s in program.synapses} for program in (want, got))
+    for name, synapse in theirs.items():
+        if name in ours:
+            yield from _synapse(want, synapse, ours[name])
+        else:
+            yield Foreign(synapse.target, _kind(want, synapse), f"{_of(want, synapse)} are missing")
+    for name, synapse in ours.items():
+        if name not in theirs:
+            said = f"{_of(got, synapse)} ({name!r}) are there besides what the model has"
+            yield Foreign(synapse.target, _kind(got, synapse), said)
+
+
+def _synapse(program: Program, want: AnySynapse, got: AnySynapse) -> Iterator[Foreign]:
+    whose = _of(program, want)
+    said = None if _same(want, got) else told(dense(want), dense(got))
+    if said:
+        yield Foreign(want.target, _kind(program, want), f"{whose} {said}")
+    if want.exponent != got.exponent:
+        factor = 2.0 ** (got.exponent - want.exponent)
+        yield Foreign(want.target, _kind(program, want), f"{whose} are all {factor:g} times the model's")
+    said = told(want.delay, got.delay)
+    if said:
+        yield Foreign(want.target, "delay", f"the delay of {whose} {said}")
+
+
+def _kind(program: Program, synapse: AnySynapse) -> str:
+    return "bias" if isinstance(program.sources[synapse.source], AlwaysOn) else "weights"
+
+
+def _of(program: Program, synapse: AnySynapse) -> str:
+    return "biases" if _kind(program, synapse) == "bias" else f"weights of {synapse.source}"
+
+
+def _same(want: AnySynapse, got: AnySynapse) -> bool:
+    """Without a whole matrix where there is none."""
+    return want.arrays == got.arrays and all(np.array_equal(getattr(want, a), getattr(got, a)) for a in want.arrays)
+
+
+def dense(synapse: AnySynapse) -> Array:
+    """int64 [target, source]."""
+    if not isinstance(synapse, SparseSynapse):
+        return synapse.weights.astype(np.int64)
+    made = np.zeros(synapse.shape, np.int64)
+    made[synapse.rows, synapse.indices] = synapse.values
+    return made
+
+
+def told(want: Array, got: Array) -> str | None:
+    """How integers differ from those wanted: by the first rule that fits exactly, and how many; None where equal."""
+    if want.shape != got.shape:
+        return f"have the shape {got.shape}, the model's have {want.shape}"
+    if np.array_equal(want, got):
+        return None
+    known = next((said for said, made in RULES.items() if made(want.astype(np.int64), got.astype(np.int64))), None)
+    at = tuple(int(i) for i in np.argwhere(want != got)[0])
+    place = f"{int((want != got).sum())} of {want.size}: at {list(at)} {got[at]}, the model's is {want[at]}"
+    return f"{known or 'differ'} ({place})"
+
+
+def _is_lost(want: Array, got: Array) -> bool:
+    return not got[want != got].any()
+
+
+def _is_clipped(want: Array, got: Array) -> bool:
+    return np.array_equal(np.clip(want, got.min(), got.max()), got)
+
+
+def _is_multiple(want: Array, got: Array) -> bool:
+    at = np.unravel_index(np.abs(want).argmax(), want.shape)
+    return want[at] != 0 and np.array_equal(got * want[at], want * got[at])
+
+
+def _is_reordered(want: Array, got: Array) -> bool:
+    return np.array_equal(np.sort(want, axis=None), np.sort(got, axis=None))
+
+
+def _ordered(rows: Array) -> Array:
+    return rows[np.lexsort(rows.T[::-1])]
+
+
+def _has_rows(want: Array, got: Array) -> bool:
+    return want.ndim == 2 and np.array_equal(_ordered(want), _ordered(got))
+
+
+def _has_columns(want: Array, got: Array) -> bool:
+    return want.ndim == 2 and _has_rows(want.T, got.T)
+
+
+RULES: dict[str, Callable[[Array, Array], bool]] = {
+    "are lost in part or whole": _is_lost,
+    "have their sources in another order": _has_columns,
+    "have their targets in another order": _has_rows,
+    "are in another order": _is_reordered,
+    "are all the same multiple of the model's": _is_multiple,
+    "are cut off at a limit": _is_clipped,
+}
+"""What is known to go wrong, by the words for it."""
