@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import datasets, horizon, parity, recording, slayer_port
 from spikeport.pipeline.calibrate import InputCoding, to_wire
+from spikeport.pipeline.fingerprints import require_reported
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch
@@ -39,12 +40,15 @@ class Stored:
 
 
 def open_program(path: Path) -> Stored:
-    """A program file, or a bundle's folder. Raises `SpikeportError` (`file-missing`, `file-format`)."""
+    """A program file, or a bundle's folder. Raises `SpikeportError` (`file-missing`, `file-format`,
+    `program-altered`).
+    """
     if not path.is_dir():
         return Stored(load_program(path))
     program = load_program(path / "program.npz")
     try:
         report = json.loads((path / "report.json").read_text())
+        require_reported(program, report, path / "program.npz")
         scales = {name: float(coding["scale"]) for name, coding in report["inputs"].items()}
         return Stored(program, scales, None if report["dt"] is None else float(report["dt"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -13,6 +13,7 @@ from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline.attribution import Attribution
 from spikeport.pipeline.equivalence import SourceEquivalence
 from spikeport.pipeline.fidelity import Fidelity
+from spikeport.pipeline.fingerprints import fingerprints
 from spikeport.pipeline.headroom import headroom
 from spikeport.pipeline.models import Model
 from spikeport.pipeline.network import Network
@@ -157,6 +158,7 @@ class Result:
                     "latency": program.latency,
                     "own_processes": own_processes(program),
                     "outputs": list(program.outputs),
+                    "parts": fingerprints(program),
                 },
                 "source": None if self.source is None else self.source.as_dict(),
                 "parity": self.parity.as_dict(),

@@ -69,6 +69,7 @@ CODES: dict[str, str] = {
     "output-exists": "the output path holds something that is not ours to replace",
     "output-unknown": "the layer to read the answer from is not said, or is not an output",
     "output-unwritable": "the output path cannot be written",
+    "program-altered": "the Program of a bundle is not the one that its report speaks of",
     "program-invalid": "the Program breaks a rule of its arithmetic",
     "readout-may-spike": "a read-out without spikes cannot be proven to stay below its threshold",
     "reset-unsupported": "a neuron resets to a value, or in a way, that the integers cannot express",

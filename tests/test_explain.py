@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import graphs
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 
 from spikeport.pipeline.advice import MOST, advice
+from spikeport.pipeline.fingerprints import fingerprints
 from spikeport.pipeline.roundings import KINDS
 from spikeport.pipeline.rows import headline
 from spikeport.pipeline.run import port
+from spikeport.sim.store import load_program, save_program
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +141,31 @@ def test_what_is_no_rounding_is_said_before_all_roundings(bundle):
     assert said.startswith("no rounding, but a part that is not the model's: n1: the delay")
     report["attribution"] |= {"foreign": [], "stray": {"layer": "n3", "step": 4, "sample": 0, "neuron": 1}}
     assert dict(headline(report))["caused by"].endswith("at layer n3, step 4, sample 0, neuron 1")
+
+
+@pytest.mark.parametrize("verb", ["explain", "verify", "run"])
+def test_a_bundle_whose_program_was_edited_is_refused_by_the_part(bundle, tmp_path, verb, command):
+    folder = tmp_path / "edited"
+    shutil.copytree(bundle, folder)
+    program = load_program(folder / "program.npz")
+    first, *others = program.layers
+    bent = dataclasses.replace(first, decay_v=first.decay_v + 1)
+    save_program(dataclasses.replace(program, layers=(bent, *others)), folder / "program.npz")
+    np.savez(tmp_path / "x.npz", x=graphs.spikes(2))
+    more = {"explain": (), "verify": ("--engines", "fast,reference"), "run": ("-o", tmp_path / "t.npz")}[verb]
+    data = () if verb == "explain" else ("--data", tmp_path / "x.npz")
+    status, _, err = command(verb, folder, *data, *more)
+    assert status == 2
+    assert "program-altered" in err
+    assert f"{first.name}.decay_v is not what was ported" in err.replace("\n", " ")
+    assert command(verb, bundle, *data, *more)[0] == 0
+
+
+def test_every_part_of_a_program_has_its_own_fingerprint(bundle):
+    program = load_program(bundle / "program.npz")
+    found = fingerprints(program)
+    assert found == json.loads((bundle / "report.json").read_text())["program"]["parts"]
+    first, *others = program.synapses
+    bent = dataclasses.replace(first, exponent=first.exponent - 1, delay=first.delay + 1)
+    other = fingerprints(dataclasses.replace(program, synapses=(bent, *others)))
+    assert {key for key in found if found[key] != other[key]} == {f"{first.name}.settings", f"{first.name}.delay"}
