@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spikeport.pipeline.calibrate import Calibration, encode
 from spikeport.pipeline.network import Activity, Network
 from spikeport.pipeline.quantize import Quantized, quantize
-from spikeport.sim import fast
+from spikeport.sim import bounds, fast
 from spikeport.sim.parts import AnyLayer
 from spikeport.sim.program import AlwaysOn, Program
 from spikeport.sim.synapses import AnySynapse, SparseSynapse
@@ -50,7 +50,7 @@ def foreign(network: Network, quantized: Quantized) -> tuple[Foreign, ...]:
 
 def differences(want: Program, got: Program) -> tuple[Foreign, ...]:
     """What `got` has otherwise than `want`, layer by layer, in words."""
-    return (*_inputs(want, got), *_layers(want, got), *_synapses(want, got))
+    return (*_inputs(want, got), *_layers(want, got), *_biases(want, got), *_synapses(want, got))
 
 
 def stray(network: Network, quantized: Quantized, stimulus: Mapping[str, Array], whole: Activity) -> Difference | None:
@@ -75,11 +75,6 @@ def _inputs(want: Program, got: Program) -> Iterator[Foreign]:
         elif wanted.wire.bits != part.wire.bits:
             said = f"its wire has {part.wire.bits} bits, its values are coded for {wanted.wire.bits}"
             yield Foreign(part.name, "inputs", said)
-    phases = {axon.name: axon.phase for axon in got.always_on}
-    for axon in want.always_on:
-        if phases.get(axon.name, axon.phase) != axon.phase:
-            said = f"its biases begin in step {phases[axon.name]}, the model's in {axon.phase}"
-            yield Foreign(axon.name, "bias", said)
 
 
 def _layers(want: Program, got: Program) -> Iterator[Foreign]:
@@ -104,38 +99,60 @@ def _layer(want: AnyLayer, got: AnyLayer) -> Iterator[Foreign]:
             yield Foreign(want.name, field, f"{field} is {found!r}, the model's is {wanted!r}")
 
 
+def _biases(want: Program, got: Program) -> Iterator[Foreign]:
+    """What always-on axons give each layer in a step, in units of its synapses, however it is put together."""
+    for layer in want.layers:
+        said = told(_bias(want, layer), _bias(got, layer))
+        if said:
+            yield Foreign(layer.name, "bias", f"biases {said}")
+        elif _begin(want, layer) != _begin(got, layer):
+            steps = f"step {_begin(got, layer)}, the model's in {_begin(want, layer)}"
+            yield Foreign(layer.name, "bias", f"biases begin in the chip's {steps}")
+
+
+def _biasing(program: Program, layer: AnyLayer) -> list[AnySynapse]:
+    return [s for s in program.into(layer.name) if isinstance(program.sources[s.source], AlwaysOn)]
+
+
+def _bias(program: Program, layer: AnyLayer) -> Array:
+    own = _biasing(program, layer)
+    return sum((bounds.shift(dense(s).sum(1), s.exponent) for s in own), np.zeros(layer.size, np.int64))
+
+
+def _begin(program: Program, layer: AnyLayer) -> int | None:
+    """The chip step in which the last of the biases begins."""
+    own = _biasing(program, layer)
+    return max((program.sources[s.source].phase + int(s.delay.max()) for s in own), default=None)
+
+
 def _synapses(want: Program, got: Program) -> Iterator[Foreign]:
-    theirs, ours = ({s.name: s for s in program.synapses} for program in (want, got))
+    theirs, ours = ({s.name: s for s in _weighted(program)} for program in (want, got))
     for name, synapse in theirs.items():
         if name in ours:
-            yield from _synapse(want, synapse, ours[name])
+            yield from _synapse(synapse, ours[name])
         else:
-            yield Foreign(synapse.target, _kind(want, synapse), f"{_of(want, synapse)} are missing")
+            yield Foreign(synapse.target, "weights", f"weights of {synapse.source} are missing")
     for name, synapse in ours.items():
         if name not in theirs:
-            said = f"{_of(got, synapse)} ({name!r}) are there besides what the model has"
-            yield Foreign(synapse.target, _kind(got, synapse), said)
+            said = f"weights of {synapse.source} ({name!r}) are there besides what the model has"
+            yield Foreign(synapse.target, "weights", said)
 
 
-def _synapse(program: Program, want: AnySynapse, got: AnySynapse) -> Iterator[Foreign]:
-    whose = _of(program, want)
+def _weighted(program: Program) -> list[AnySynapse]:
+    return [s for s in program.synapses if not isinstance(program.sources[s.source], AlwaysOn)]
+
+
+def _synapse(want: AnySynapse, got: AnySynapse) -> Iterator[Foreign]:
+    whose = f"weights of {want.source}"
     said = None if _same(want, got) else told(dense(want), dense(got))
     if said:
-        yield Foreign(want.target, _kind(program, want), f"{whose} {said}")
+        yield Foreign(want.target, "weights", f"{whose} {said}")
     if want.exponent != got.exponent:
         factor = 2.0 ** (got.exponent - want.exponent)
-        yield Foreign(want.target, _kind(program, want), f"{whose} are all {factor:g} times the model's")
+        yield Foreign(want.target, "weights", f"{whose} are all {factor:g} times the model's")
     said = told(want.delay, got.delay)
     if said:
         yield Foreign(want.target, "delay", f"the delay of {whose} {said}")
-
-
-def _kind(program: Program, synapse: AnySynapse) -> str:
-    return "bias" if isinstance(program.sources[synapse.source], AlwaysOn) else "weights"
-
-
-def _of(program: Program, synapse: AnySynapse) -> str:
-    return "biases" if _kind(program, synapse) == "bias" else f"weights of {synapse.source}"
 
 
 def _same(want: AnySynapse, got: AnySynapse) -> bool:

@@ -133,7 +133,7 @@ def test_the_planted_fault_is_named_as_no_rounding_by_its_part(fault):
     kind, part, plant = FAULTS[fault]
     found = attributed(plant)
     assert found.foreign[0].part == part
-    assert {f.where for f in found.foreign} == {{"inputs": "input"}.get(part, "*on0" if plant is late else "n1")}
+    assert {f.where for f in found.foreign} == {"input" if part == "inputs" else "n1"}
     if kind is None:  # the model with all roundings knows nothing of it, and the run of it differs
         assert found.stray.layer == "n1"
         return
