@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import roundings
+from spikeport.pipeline.batches import at_once
 from spikeport.pipeline.network import Activity, Network, NetworkInput, Step
 from spikeport.pipeline.provenance import Foreign, foreign, stray
 from spikeport.pipeline.quantize import Quantized
@@ -27,6 +28,8 @@ from spikeport.sim.trace import Difference
 MOST_OPERATIONS = 2 * 10**10
 """Synaptic sums that attribution may take; so many samples run."""
 MOST_SAMPLES = 100
+RUNS_AT_ONCE = 4
+"""Activities that are held at a time: the float model's, the last, and two that are compared with it."""
 NUDGE = 2.0**-20
 """A millionth: far below any rounding of the integers."""
 
@@ -118,7 +121,8 @@ def affordable(network: Network, samples: int, steps: int) -> int:
     """How many samples may run through all combinations; 0 where one would take too long."""
     size = sum(p.weight.nnz if hasattr(p.weight, "nnz") else p.weight.size for p in network.projections)
     runs = 3 * len(KINDS) + 2
-    return int(min(samples, MOST_SAMPLES, MOST_OPERATIONS // max(1, size * steps * runs)))
+    fit = max(1, at_once(network, steps) // RUNS_AT_ONCE)
+    return int(min(samples, MOST_SAMPLES, fit, MOST_OPERATIONS // max(1, size * steps * runs)))
 
 
 class _Runs:

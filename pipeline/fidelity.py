@@ -6,7 +6,7 @@ What was not measured is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,35 +14,11 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline.interval import Loss, disagreement, paired_loss
+from spikeport.pipeline.layer_fidelity import LayerFidelity, LayerTally
 from spikeport.pipeline.network import Activity, LayerActivity, Network
 from spikeport.pipeline.quantize import Quantized
-from spikeport.pipeline.spike_match import f1
-from spikeport.sim import arith
 from spikeport.sim.errors import refuse
 from spikeport.sim.trace import LayerTrace, Trace
-
-
-@dataclass(frozen=True)
-class LayerFidelity:
-    """One layer against the float model, both fed by their own predecessors (so errors accumulate).
-
-    `spike_f1` at a tolerance of 0 and 2 steps; `rate_error` the relative difference of all spikes; `cumulative_error`
-    the mean |v - v_float| in units of the threshold (read-outs: of the largest |v_float|); `headroom_bits` how far |u|
-    and |v| stayed below 2**23; `saturations` how often v stood at its limit; `isolated_error` as `cumulative_error`,
-    but fed with the float model's spikes (see `attribution`); `lowest_threshold` the smallest threshold mantissa.
-    """
-
-    name: str
-    neurons: int
-    spikes_per_step: float
-    spike_f1: dict[str, float | None]
-    rate_error: float | None
-    isolated_error: float | None
-    cumulative_error: float | None
-    headroom_bits: float | None
-    saturations: int | None
-    overflow: str
-    lowest_threshold: int | None
 
 
 @dataclass(frozen=True)
@@ -108,34 +84,70 @@ def judge(
     """Compare a float run and an integer run of the same samples. `labels` [sample] or None; `outputs` as
     `decode.read` gives them, one where there are labels.
     """
-    want = np.array([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in outputs.items()])
-    got = np.array(
-        [decoding.answers(way, trace[o].spikes, _voltage(quantized, trace, o)) for o, way in outputs.items()]
-    )
-    layers = tuple(
-        _layer(name, activity[name].spikes, activity[name].v, layer, network, quantized)
-        for name, layer in trace.layers.items()
-    )
-    same = (want == got).all(0)
-    score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
-    if labels is not None:
-        (output,) = outputs
-        require_answers(labels, activity[output].v.shape[2])
-        right, still = want[0] == labels, got[0] == labels
-        score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
-    metric, before, after, loss = score
-    return Fidelity(
-        metric,
-        before,
-        after,
-        float(same.mean()),
-        loss,
-        dict(outputs),
-        len(same),
-        max(silent(activity[o], way) for o, way in outputs.items()),
-        layers,
-        _first(activity, trace),
-    )
+    tally = Tally(network, quantized, outputs)
+    tally.add(activity, trace)
+    return tally.fidelity(labels)
+
+
+class Tally:
+    """The same for samples that come in parts, in their order, so that no run need be in memory as a whole."""
+
+    def __init__(self, network: Network, quantized: Quantized, outputs: Mapping[str, str]) -> None:
+        self.quantized, self.outputs, self.samples = quantized, dict(outputs), 0
+        self.layers = {layer.name: LayerTally(layer, quantized) for layer in network.layers}
+        self.want: list[list[NDArray[Any]]] = []
+        self.got: list[list[NDArray[Any]]] = []
+        self.idle: list[list[NDArray[Any]]] = []
+        self.first: Divergence | None = None
+        self.affected = 0
+
+    def add(self, activity: Activity, trace: Trace) -> None:
+        """The next samples, of both runs."""
+        ways = self.outputs.items()
+        self.want.append([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in ways])
+        self.got.append([decoding.answers(way, trace[o].spikes, _voltage(self.quantized, trace, o)) for o, way in ways])
+        self.idle.append([silent(activity[o], way) for o, way in ways])
+        for name, layer in trace.layers.items():
+            self.layers[name].add(activity[name], layer)
+        self._diverge(activity, trace)
+        self.samples += trace.samples
+
+    def _diverge(self, activity: Activity, trace: Trace) -> None:
+        found = first_divergence(activity, trace)
+        if found is None:
+            return
+        self.affected += found.samples_affected
+        if self.first is None or _place(found, trace) < _place(self.first, trace):
+            self.first = replace(found, sample=found.sample + self.samples)
+
+    def fidelity(self, labels: NDArray[Any] | None) -> Fidelity:
+        """Of all samples that were added; `labels` of them."""
+        want, got, idle = (np.concatenate(parts, axis=1) for parts in (self.want, self.got, self.idle))
+        same = (want == got).all(0)
+        score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
+        if labels is not None:
+            (output,) = self.outputs
+            require_answers(labels, self.layers[output].own.size)
+            right, still = want[0] == labels, got[0] == labels
+            score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
+        metric, before, after, loss = score
+        return Fidelity(
+            metric,
+            before,
+            after,
+            float(same.mean()),
+            loss,
+            self.outputs,
+            len(same),
+            float(idle.mean(1).max()),
+            tuple(layer.fidelity() for layer in self.layers.values()),
+            replace(self.first, samples_affected=self.affected) if self.first else None,
+        )
+
+
+def _place(found: Divergence, trace: Trace) -> tuple[int, int]:
+    """Earlier is less; parts come in the order of their samples, so that a later one must be less to count."""
+    return found.step, list(trace.layers).index(found.layer)
 
 
 def _voltage(quantized: Quantized, trace: Trace, output: str) -> NDArray[Any]:
@@ -156,51 +168,15 @@ def require_answers(labels: NDArray[Any], outputs: int) -> None:
         )
 
 
-def silent(output: LayerActivity | LayerTrace, way: str) -> float:
-    """The share of samples without a spike, or without a voltage that differs between neurons (of a single
-    one: from 0)."""
+def silent(output: LayerActivity | LayerTrace, way: str) -> NDArray[np.bool_]:
+    """The samples without a spike, or without a voltage that differs between neurons (of a single one: from 0)."""
     if way == "count" or output.v is None:
-        return float((output.spikes.sum((1, 2)) == 0).mean())
+        return np.asarray(output.spikes.sum((1, 2)) == 0)
     differs = np.ptp(output.v, axis=2) if output.v.shape[2] > 1 else np.abs(output.v[:, :, 0])
-    return float((differs.max(1) == 0).mean())
+    return np.asarray(differs.max(1) == 0)
 
 
-def room(layer: LayerTrace) -> tuple[float | None, int | None]:
-    """(bits by which |u| and |v| stayed below 2**23, how often v stood at its limit); None where not recorded."""
-    if layer.u is None or layer.v is None:
-        return None, None
-    reach = max(int(np.abs(layer.u.astype(np.int64)).max()), int(np.abs(layer.v.astype(np.int64)).max()), 1)
-    return float(np.log2(arith.STATE_EDGE / reach)), int((np.abs(layer.v) == arith.STATE_EDGE - 1).sum())
-
-
-def _layer(
-    name: str, want: NDArray[Any], v_want: NDArray[Any], layer: LayerTrace, network: Network, quantized: Quantized
-) -> LayerFidelity:
-    own = next(part for part in network.layers if part.name == name)
-    scale, got = quantized.scales[name], layer.spikes
-    spikes = int(want.sum(dtype=np.int64))
-    peak = np.abs(own.threshold - own.reset) if own.spikes else np.abs(v_want - own.reset).max(initial=0.0)
-    error = None
-    headroom, saturations = room(layer)
-    if layer.v is not None:
-        off = np.abs(layer.v * scale.unit + scale.offset - v_want)
-        error = float((off / np.where(peak > 0, peak, 1.0)).mean())
-    return LayerFidelity(
-        name,
-        own.size,
-        float(got.mean()),
-        {"0": f1(want, got, 0), "2": f1(want, got, 2)},
-        (int(got.sum(dtype=np.int64)) - spikes) / spikes if spikes else None,
-        None,
-        error,
-        headroom,
-        saturations,
-        scale.overflow,
-        int(quantized.program.by_name[name].threshold.min()) if own.spikes else None,
-    )
-
-
-def _first(activity: Activity, trace: Trace) -> Divergence | None:
+def first_divergence(activity: Activity, trace: Trace) -> Divergence | None:
     """The earliest differing spike, by step, then layer, then sample."""
     firsts = []
     affected = np.zeros(trace.samples, bool)

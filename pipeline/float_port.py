@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spikeport.pipeline import attribution, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline.batches import batches
 from spikeport.pipeline.calibrate import calibrate, encode, saturated
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.decisions import decisions
@@ -17,12 +20,12 @@ from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.excerpt import Floats, Runs, excerpt
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
-from spikeport.pipeline.network import Network
+from spikeport.pipeline.network import Activity, LayerActivity, Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import Recipe
 from spikeport.pipeline.result import Result, decide
 from spikeport.sim.errors import refuse
-from spikeport.sim.progress import Watch
+from spikeport.sim.progress import Progress, Watch
 from spikeport.sim.trace import Trace
 
 
@@ -108,17 +111,65 @@ def _judged(
     """Compare the runs with each other, and the one of most samples with the float model."""
     widest = max(traces, key=lambda trace: trace.samples)
     n = widest.samples
-    activity = float_model.run(network, {name: x[:n] for name, x in inputs.items()}, progress=watch("float"))
     known = None if labels is None else labels[:n]
-    far = fidelity.judge(network, activity, quantized, widest, known, outputs)
+    far, answered = _far(network, inputs, quantized, widest, known, outputs, watch("float"))
     why = _attributed(network, inputs, quantized, labels, outputs, watch)
     if why is not None:
         layers = tuple(replace(layer, isolated_error=why.isolated[layer.name]) for layer in far.layers)
         far = replace(far, layers=layers)
     spent = cost(quantized.program, widest, {name: x[:n] for name, x in integers.items()})
-    fell = decisions(activity, quantized, widest, known, outputs)
-    shown = excerpt(Runs(widest, quantized, Floats(network, activity)), far.first_divergence, next(iter(outputs)))
+    fell = decisions(answered, quantized, widest, known, outputs)
+    shown = _shown(network, inputs, quantized, widest, far.first_divergence, next(iter(outputs)))
     return _Judged(widest, parity.judge(traces), far, why, spent, fell, shown)
+
+
+def _far(
+    network: Network,
+    inputs: dict[str, Any],
+    quantized: Quantized,
+    trace: Trace,
+    labels: Any,
+    outputs: Mapping[str, str],
+    progress: Progress,
+) -> tuple[fidelity.Fidelity, Activity]:
+    """The float model beside the trace, so many samples at a time as fit into memory; and what its outputs did."""
+    tally = fidelity.Tally(network, quantized, outputs)
+    answered: list[Activity] = []
+    parts = batches(network, trace.samples, trace.steps)
+    for number, part in enumerate(parts):
+        own = {name: x[part] for name, x in inputs.items()}
+        told = _onward(progress, number * trace.steps, len(parts) * trace.steps)
+        activity = float_model.run(network, own, progress=told)
+        tally.add(activity, trace.part(part))
+        answered.append({name: activity[name] for name in outputs})
+    whole = {
+        name: LayerActivity(
+            np.concatenate([part[name].spikes for part in answered]), np.concatenate([part[name].v for part in answered])
+        )
+        for name in outputs
+    }
+    return tally.fidelity(labels), whole
+
+
+def _shown(
+    network: Network,
+    inputs: dict[str, Any],
+    quantized: Quantized,
+    trace: Trace,
+    first: fidelity.Divergence | None,
+    output: str,
+) -> dict[str, Any]:
+    """What the plots show: the sample of the first divergence, run once more."""
+    sample = first.sample if first else 0
+    one = slice(sample, sample + 1)
+    activity = float_model.run(network, {name: x[one] for name, x in inputs.items()})
+    runs = Runs(trace.part(one), quantized, Floats(network, activity))
+    return excerpt(runs, replace(first, sample=0) if first else None, output) | {"sample": sample}
+
+
+def _onward(progress: Progress, before: int, whole: int) -> Progress:
+    """Progress of one part, as that of the whole."""
+    return lambda done, _: progress(before + done, whole)
 
 
 def _attributed(

@@ -23,7 +23,8 @@ from spikeport.pipeline.calibrate import InputCoding, code_input, saturated, to_
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.decisions import decisions
 from spikeport.pipeline.excerpt import Runs, excerpt
-from spikeport.pipeline.fidelity import require_answers, room, silent
+from spikeport.pipeline.fidelity import require_answers, silent
+from spikeport.pipeline.layer_fidelity import room
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Model
 from spikeport.pipeline.quantize import Quantized
@@ -166,7 +167,7 @@ def _answers(
         v = output.spikes if output.v is None else output.v
         right = decoding.answers(way, output.spikes, v) == labels[: trace.samples]
         task |= {"metric": "accuracy", "integer": float(right.mean())}
-    return task, silent(output, way)
+    return task, float(silent(output, way).mean())
 
 
 def _about(found: Opened, trace: Trace, scored: datasets.Dataset) -> dict[str, Any]:

@@ -42,10 +42,10 @@ class LayerTrace:
         shifted[:, self.phase :] = values[:, : max(0, values.shape[1] - self.phase)]
         return shifted
 
-    def take(self, samples: int) -> LayerTrace:
-        """The first samples only."""
-        u, v = (None if values is None else values[:samples] for values in (self.u, self.v))
-        return LayerTrace(self.phase, self.spikes[:samples], u, v)
+    def part(self, samples: slice) -> LayerTrace:
+        """Some samples only."""
+        u, v = (None if values is None else values[samples] for values in (self.u, self.v))
+        return LayerTrace(self.phase, self.spikes[samples], u, v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,13 @@ class Trace:
     def steps(self) -> int:
         return int(next(iter(self.layers.values())).spikes.shape[1])
 
+    def part(self, samples: slice) -> Trace:
+        """Some samples only."""
+        return Trace(self.program, self.engine, {name: layer.part(samples) for name, layer in self.layers.items()})
+
     def take(self, samples: int) -> Trace:
         """The first samples only."""
-        return Trace(self.program, self.engine, {name: layer.take(samples) for name, layer in self.layers.items()})
+        return self.part(slice(samples))
 
 
 @dataclass(frozen=True)

@@ -170,12 +170,12 @@ def test_the_first_divergence_is_the_earliest_of_all_layers():
     shape = (2, 4, 3)
     activity = {name: LayerActivity(np.zeros(shape, np.uint8), np.zeros(shape)) for name in ("l1", "l2")}
     trace = _trace("fast")
-    assert fidelity._first(activity, trace) is None
+    assert fidelity.first_divergence(activity, trace) is None
     trace["l1"].spikes[0, 3, 1] = 1
     trace["l2"].spikes[1, 2, 0] = 1
     activity["l2"].spikes[0, 2, 2] = 1
-    found = fidelity._first(activity, trace)
+    found = fidelity.first_divergence(activity, trace)
     assert (found.layer, found.step, found.sample, found.neuron) == ("l2", 2, 0, 2)
     assert (found.float_spike, found.integer_spike, found.samples_affected) == (True, False, 2)
     trace["l1"].spikes[1, 2, 0] = 1
-    assert fidelity._first(activity, trace).layer == "l1"
+    assert fidelity.first_divergence(activity, trace).layer == "l1"

@@ -1,0 +1,104 @@
+"""One layer's integers beside the float model, counted as samples come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.pipeline.network import LayerActivity, NetworkLayer
+from spikeport.pipeline.quantize import Quantized
+from spikeport.pipeline.spike_match import matched
+from spikeport.sim import arith
+from spikeport.sim.trace import LayerTrace
+
+
+@dataclass(frozen=True)
+class LayerFidelity:
+    """One layer against the float model, both fed by their own predecessors (so errors accumulate).
+
+    `spike_f1` at a tolerance of 0 and 2 steps; `rate_error` the relative difference of all spikes; `cumulative_error`
+    the mean |v - v_float| in units of the threshold (read-outs: of the largest |v_float|); `headroom_bits` how far |u|
+    and |v| stayed below 2**23; `saturations` how often v stood at its limit; `isolated_error` as `cumulative_error`,
+    but fed with the float model's spikes (see `attribution`); `lowest_threshold` the smallest threshold mantissa.
+    """
+
+    name: str
+    neurons: int
+    spikes_per_step: float
+    spike_f1: dict[str, float | None]
+    rate_error: float | None
+    isolated_error: float | None
+    cumulative_error: float | None
+    headroom_bits: float | None
+    saturations: int | None
+    overflow: str
+    lowest_threshold: int | None
+
+
+def room(layer: LayerTrace) -> tuple[float | None, int | None]:
+    """(bits by which |u| and |v| stayed below 2**23, how often v stood at its limit); None where not recorded."""
+    if layer.u is None or layer.v is None:
+        return None, None
+    reach = max(int(np.abs(layer.u.astype(np.int64)).max()), int(np.abs(layer.v.astype(np.int64)).max()), 1)
+    return float(np.log2(arith.STATE_EDGE / reach)), int((np.abs(layer.v) == arith.STATE_EDGE - 1).sum())
+
+
+TOLERANCES = (0, 2)
+"""Steps by which a spike may be early or late and still count as the same."""
+
+
+class LayerTally:
+    """What `LayerFidelity` is made of, over all samples that were added."""
+
+    def __init__(self, own: NetworkLayer, quantized: Quantized) -> None:
+        self.own, self.quantized = own, quantized
+        self.entries = self.want = self.got = 0
+        self.pairs = dict.fromkeys(TOLERANCES, 0)
+        self.off: NDArray[np.float64] | None = None
+        self.largest = 0.0
+        self.headroom: float | None = None
+        self.saturations: int | None = None
+
+    def add(self, activity: LayerActivity, layer: LayerTrace) -> None:
+        """The next samples of both runs."""
+        want, got = activity.spikes, layer.spikes
+        self.entries += got.size
+        self.want += int(want.sum(dtype=np.int64))
+        self.got += int(got.sum(dtype=np.int64))
+        for tolerance in TOLERANCES:
+            self.pairs[tolerance] += matched(want, got, tolerance)
+        headroom, saturations = room(layer)
+        if layer.v is None or headroom is None or saturations is None:
+            return
+        self.headroom = headroom if self.headroom is None else min(self.headroom, headroom)
+        self.saturations = saturations + (self.saturations or 0)
+        scale = self.quantized.scales[self.own.name]
+        off = np.abs(layer.v * scale.unit + scale.offset - activity.v).sum((0, 1))
+        self.off = off if self.off is None else self.off + off
+        self.largest = max(self.largest, float(np.abs(activity.v - self.own.reset).max(initial=0.0)))
+
+    def fidelity(self) -> LayerFidelity:
+        """Of all samples that were added."""
+        own, spikes = self.own, self.want + self.got
+        return LayerFidelity(
+            own.name,
+            own.size,
+            self.got / self.entries,
+            {str(t): 2 * pairs / spikes if spikes else None for t, pairs in self.pairs.items()},
+            (self.got - self.want) / self.want if self.want else None,
+            None,
+            self._error(),
+            self.headroom,
+            self.saturations,
+            self.quantized.scales[own.name].overflow,
+            int(self.quantized.program.by_name[own.name].threshold.min()) if own.spikes else None,
+        )
+
+    def _error(self) -> float | None:
+        """The mean distance of v, in thresholds; of a read-out, in its largest v."""
+        if self.off is None:
+            return None
+        peak = np.abs(self.own.threshold - self.own.reset) if self.own.spikes else np.full(self.own.size, self.largest)
+        return float((self.off / np.where(peak > 0, peak, 1.0)).sum() / self.entries)
