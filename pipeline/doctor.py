@@ -15,9 +15,10 @@ OPTIONAL = {
     "torch": "pip install 'spikeport[norse]' (to open checkpoints)",
     "norse": "pip install 'spikeport[norse]' (to export Norse models)",
 }
-OTHER_FRONT_ENDS = {
+GOOD_TO_HAVE = {
     "snntorch": "pip install 'spikeport[snntorch]' (to export snnTorch models)",
     "spikingjelly": "pip install 'spikeport[spikingjelly]' (to export SpikingJelly models)",
+    "elephant": "pip install 'spikeport[distance]' (for van Rossum distances in the report)",
 }
 """Good to have, and nothing is missing without them."""
 
@@ -26,12 +27,12 @@ def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
     """Rows (what, found, how to get it) and whether nothing is missing."""
     rows = [("spikeport", spikeport.__version__, ""), ("Python", platform.python_version(), "")]
     complete = True
-    for package, how in {"numpy": "", "numba": "", "nir": "", **OPTIONAL, **OTHER_FRONT_ENDS}.items():
+    for package, how in {"numpy": "", "numba": "", "nir": "", **OPTIONAL, **GOOD_TO_HAVE}.items():
         try:
             rows.append((package, version(package), ""))
         except PackageNotFoundError:
             rows.append((package, "missing", how))
-            complete = complete and package in OTHER_FRONT_ENDS
+            complete = complete and package in GOOD_TO_HAVE
     try:
         rows.append(("engine lava", interpreters.lava_python(lava_python), ""))
     except SpikeportError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import decode as decoding
+from spikeport.pipeline import distance
 from spikeport.pipeline.interval import Loss, disagreement, paired_loss
 from spikeport.pipeline.layer_fidelity import LayerFidelity, LayerTally
 from spikeport.pipeline.network import Activity, LayerActivity, Network
@@ -68,6 +69,7 @@ class Fidelity:
             "outputs": self.outputs,
             "samples": self.samples,
             "silent": self.silent,
+            "distance": distance.described(),
             "layers": [asdict(layer) for layer in self.layers],
             "first_divergence": asdict(self.first_divergence) if self.first_divergence else None,
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline import distance
 from spikeport.pipeline.network import LayerActivity, NetworkLayer
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.spike_match import matched
@@ -21,7 +22,8 @@ class LayerFidelity:
     `spike_f1` at a tolerance of 0 and 2 steps; `rate_error` the relative difference of all spikes; `cumulative_error`
     the mean |v - v_float| in units of the threshold (read-outs: of the largest |v_float|); `headroom_bits` how far |u|
     and |v| stayed below 2**23; `saturations` how often v stood at its limit; `isolated_error` as `cumulative_error`,
-    but fed with the float model's spikes (see `attribution`); `lowest_threshold` the smallest threshold mantissa.
+    but fed with the float model's spikes (see `attribution`); `lowest_threshold` the smallest threshold mantissa;
+    `van_rossum` as `distance` says.
     """
 
     name: str
@@ -35,6 +37,7 @@ class LayerFidelity:
     saturations: int | None
     overflow: str
     lowest_threshold: int | None
+    van_rossum: float | None
 
 
 def room(layer: LayerTrace) -> tuple[float | None, int | None]:
@@ -60,10 +63,13 @@ class LayerTally:
         self.largest = 0.0
         self.headroom: float | None = None
         self.saturations: int | None = None
+        self.van_rossum: float | None = None
 
     def add(self, activity: LayerActivity, layer: LayerTrace) -> None:
         """The next samples of both runs."""
         want, got = activity.spikes, layer.spikes
+        if not self.entries:
+            self.van_rossum = distance.van_rossum(want[0], got[0])
         self.entries += got.size
         self.want += int(want.sum(dtype=np.int64))
         self.got += int(got.sum(dtype=np.int64))
@@ -94,6 +100,7 @@ class LayerTally:
             self.saturations,
             self.quantized.scales[own.name].overflow,
             int(self.quantized.program.by_name[own.name].threshold.min()) if own.spikes else None,
+            self.van_rossum,
         )
 
     def _error(self) -> float | None:

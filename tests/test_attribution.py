@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 
 import graphs
@@ -123,6 +124,7 @@ FAULTS = {
 """Fault -> (the rounding that it would pass for, the part that it is in, how it is planted)."""
 
 
+@functools.cache
 def attributed(plant):
     net, quantized = model()
     return attribution.attribute(net, plant(quantized), CURRENTS, None, {"n3": "count"})

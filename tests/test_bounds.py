@@ -120,7 +120,7 @@ def cases(draw):
     return program, {"x": np.concatenate([random, hostile(program, steps)["x"]])}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_hypothesis_finds_none_that_leaves_a_proven_bound(case):
     assert beyond(*case)[0] == []
