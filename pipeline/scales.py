@@ -109,7 +109,8 @@ def _bounds(
 def _held_down(layer: NetworkLayer, drive: Float, threshold: Float) -> Float:
     """How high spikes let v rise; a subtraction holds it only where no step adds more than it takes."""
     held = (drive <= threshold) & (layer.reset_mode != "none") | (layer.reset_mode == "zero")
-    return np.asarray(np.where(held, drive + threshold, np.inf))
+    unpaid = drive if layer.reset_mode == "subtract_delayed" else 0.0  # of the step in which a spike is paid for
+    return np.asarray(np.where(held, drive + threshold + unpaid, np.inf))
 
 
 def _series(drive: Float, keep: Float) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 from programs import random_case, sparse
 from reached import extremes
 
+from spikeport.pipeline.calibrate import calibrate
 from spikeport.pipeline.headroom import VARIABLES, headroom
+from spikeport.pipeline.lower import lower
+from spikeport.pipeline.quantize import quantize
 from spikeport.sim import bounds, fast
 from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SigmaDeltaLayer, Synapse, Wire
 
@@ -208,3 +212,20 @@ def test_a_sigma_delta_layer_has_no_bounds_and_says_so():
     assert found["proven"] == []
     assert [found[name] for name in VARIABLES] == [None] * 3
     assert found["measured"] == dict.fromkeys(VARIABLES)
+
+
+def test_a_delayed_subtraction_is_scaled_for_what_it_can_reach():
+    """A hundred inputs that all spike, and a threshold a tenth above them: either it is proven, or it has the
+    margin that the report says it has.
+    """
+    synapse = graphs.linear(1, 100)
+    synapse.weight[:] = 1.0
+    node = graphs.saying(graphs.lif(1, tau=1.0, r=1000.0, v_threshold=110.0), reset="subtract_delayed")
+    net = lower(graphs.chain(synapse, node, inputs=100, outputs=1), graphs.DT)
+    stimulus = {"input": np.ones((2, 20, 100), np.uint8)}
+    calibration = calibrate(net, stimulus)
+    made = quantize(net, calibration)
+    limit = bounds.layer_bounds(made.program, made.program.layers[0])
+    margin = made.units["n1"] * 64 * 4 * calibration.reach["n1"]
+    assert limit.v_safe or (margin <= 2**23).all()
+    assert made.scales["n1"].overflow.startswith("proven") == limit.v_safe
