@@ -113,7 +113,9 @@ def _layer(network: Network, layer: NetworkLayer, quantized: Quantized, kinds: C
     fields |= {"threshold": rows.threshold * state, "keep_i": layer.keep_i, "keep_v": layer.keep_v}
     if "biases" in kinds:
         start = made.start if isinstance(made, ExtendedLayer) else np.zeros(layer.size)
-        bias = _bias(quantized, layer.name) + moved - quantized.moved[layer.name] * unit
+        bias = _bias(quantized, layer.name)
+        if "weights" not in kinds:  # with them whole numbers stay whole
+            bias = bias - quantized.moved[layer.name] * unit
         fields |= {"bias": bias, "drive": made.register_bias, "initial": start}
     if "thresholds" in kinds:
         fields["threshold"] = made.threshold * ALIGNED
