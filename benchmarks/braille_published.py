@@ -125,7 +125,7 @@ def braille_published_rows(real: Path) -> list[Row]:
         title = f"{what}, {said}: hidden spikes, differing of 9728, class"
         rows.append(Row(title, str(want), str(got), got == want))
     lost, whole = (attributed(real, kept) for kept in (False, True))
-    named = [(part.where, part.part) for part in lost.foreign] == [(HIDDEN, "bias")]
+    named = {(part.where, part.part) for part in lost.foreign} == {(HIDDEN, "bias")}
     wrong = [bar.kind for bar in lost.bars if bar.alone.accuracy != 1.0]
     right = whole.whole.accuracy == 1.0 and not whole.foreign
     return [

@@ -60,7 +60,8 @@ class Bar:
 @dataclass(frozen=True)
 class Cause:
     """The first spike that differs, and the roundings without which it does not, the one first without which v is
-    nearest to the float model's; none, where it happens without any one of them.
+    nearest to the float model's; none, where it happens without any one of them. `alone`: those that make it differ by
+    themselves, the one first that moves v most.
     """
 
     layer: str
@@ -68,6 +69,7 @@ class Cause:
     sample: int
     neuron: int
     kinds: tuple[str, ...]
+    alone: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,16 @@ def _cause(runs: _Runs, whole: Activity) -> Cause | None:
     spiked, v = decided(())
     without = {kind: decided([other for other in KINDS if other != kind]) for kind in KINDS}
     kinds = [kind for kind in KINDS if without[kind][0] == spiked]
-    return Cause(name, step, sample, neuron, tuple(sorted(kinds, key=lambda kind: abs(without[kind][1] - v))))
+    by_itself = {kind: decided([kind]) for kind in KINDS}
+    alone = [kind for kind in KINDS if by_itself[kind][0] != spiked]
+    return Cause(
+        name,
+        step,
+        sample,
+        neuron,
+        tuple(sorted(kinds, key=lambda kind: abs(without[kind][1] - v))),
+        tuple(sorted(alone, key=lambda kind: -abs(by_itself[kind][1] - v))),
+    )
 
 
 def isolated(

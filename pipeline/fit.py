@@ -18,6 +18,7 @@ from spikeport.pipeline.recipe import Grid, Recipe
 from spikeport.pipeline.scales import Rows, choose, fitting
 from spikeport.pipeline.sharing import owners, parameters
 from spikeport.sim import arith
+from spikeport.sim.synapses import AnySynapse, SparseSynapse
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -44,6 +45,33 @@ def nearest(rows: Rows, unit: Float, grid: Grid) -> Fitted:
         for name, matrix in rows.weights.items()
     }
     return Fitted(rows, np.zeros_like(unit), unit, exponents, mantissas)
+
+
+def as_given(rows: Rows, moved: Float, unit: Float, grid: Grid, synapses: list[AnySynapse]) -> Fitted:
+    """The mantissas and exponents that synapses have, where each is one of the two around the exact value, or the end
+    of the grid; else the closest.
+    """
+    given = {synapse.name: synapse for synapse in synapses}
+    close = nearest(rows, unit, grid)
+    exponents = {name: given[name].exponent if name in given else e for name, e in close.exponents.items()}
+    mantissas = {}
+    for name, matrix in rows.weights.items():
+        exact = entries(scaled_rows(matrix, unit)) / 2.0 ** exponents[name]
+        wanted = grid.nearest(exact).astype(np.int64)
+        found = _mantissas(given[name], wanted.shape) if name in given else wanted
+        around = (grid.nearest(np.floor(exact + FUZZ)), grid.nearest(np.ceil(exact - FUZZ)))
+        mantissas[name] = np.where((found >= around[0]) & (found <= around[1]), found, wanted)
+    return Fitted(rows, moved, unit, exponents, mantissas)
+
+
+FUZZ = 1e-6
+"""An exact value may be a rounding error beyond a whole number."""
+
+
+def _mantissas(synapse: AnySynapse, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """As `entries` of the matrix that the synapse came from; nothing that rounds like it where it has another form."""
+    values = synapse.values if isinstance(synapse, SparseSynapse) else synapse.weights
+    return values.astype(np.int64) if values.shape == shape else np.full(shape, np.iinfo(np.int64).min)
 
 
 def fitted(

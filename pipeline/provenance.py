@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from spikeport.pipeline.calibrate import Calibration, encode
+from spikeport.pipeline.calibrate import encode
 from spikeport.pipeline.network import Activity, Network
-from spikeport.pipeline.quantize import Quantized, quantize
+from spikeport.pipeline.quantize import Quantized, remade
 from spikeport.sim import bounds, fast
 from spikeport.sim.parts import AnyLayer
 from spikeport.sim.program import AlwaysOn, Program
@@ -38,19 +40,17 @@ class Foreign:
 
 
 def foreign(network: Network, quantized: Quantized) -> tuple[Foreign, ...]:
-    """What is not as `quantize` makes it of the model in the same units; nothing where no units are known."""
+    """What is not as the model gives it in these scales; nothing where none are known. A weight may be rounded up or
+    down.
+    """
     if not quantized.units:
         return ()
-    program = quantized.program
-    steps = max(layer.reset_period for layer in program.layers)
-    unseen = {layer.name: np.zeros(layer.size) for layer in network.layers}
-    calibration = Calibration(quantized.inputs, unseen, 0, steps)
-    return differences(quantize(network, calibration, units=quantized.units).program, program)
+    return differences(remade(network, quantized), quantized.program)
 
 
 def differences(want: Program, got: Program) -> tuple[Foreign, ...]:
     """What `got` has otherwise than `want`, layer by layer, in words."""
-    return (*_inputs(want, got), *_layers(want, got), *_biases(want, got), *_synapses(want, got))
+    return (*_inputs(want, got), *_biases(want, got), *_layers(want, got), *_synapses(want, got))
 
 
 def stray(network: Network, quantized: Quantized, stimulus: Mapping[str, Array], whole: Activity) -> Difference | None:
@@ -92,7 +92,7 @@ def _layer(want: AnyLayer, got: AnyLayer) -> Iterator[Foreign]:
     for field in want.arrays:
         said = told(getattr(want, field), getattr(got, field))
         if said:
-            yield Foreign(want.name, field, f"{field} {said}")
+            yield Foreign(want.name, field, f"values of {field} {said}")
     for field in ("phase", *want.settings):
         wanted, found = getattr(want, field), getattr(got, field)
         if wanted != found:
@@ -144,7 +144,7 @@ def _weighted(program: Program) -> list[AnySynapse]:
 
 def _synapse(want: AnySynapse, got: AnySynapse) -> Iterator[Foreign]:
     whose = f"weights of {want.source}"
-    said = None if _same(want, got) else told(dense(want), dense(got))
+    said = None if _same(want, got) else told(dense(want), dense(got), ROUNDING)
     if said:
         yield Foreign(want.target, "weights", f"{whose} {said}")
     if want.exponent != got.exponent:
@@ -169,48 +169,59 @@ def dense(synapse: AnySynapse) -> Array:
     return made
 
 
-def told(want: Array, got: Array) -> str | None:
-    """How integers differ from those wanted: by the first rule that fits exactly, and how many; None where equal."""
+ROUNDING = 1
+"""Where a weight is in the wrong place, its right one may have been rounded the other way."""
+
+
+def told(want: Array, got: Array, off: int = 0) -> str | None:
+    """How integers differ from those wanted: by the first rule that fits but for `off`, and how many; None where
+    equal.
+    """
     if want.shape != got.shape:
         return f"have the shape {got.shape}, the model's have {want.shape}"
     if np.array_equal(want, got):
         return None
-    known = next((said for said, made in RULES.items() if made(want.astype(np.int64), got.astype(np.int64))), None)
+    wanted, found = want.astype(np.int64), got.astype(np.int64)
+    known = next((said for said, made in RULES.items() if made(wanted, found, off)), None)
     at = tuple(int(i) for i in np.argwhere(want != got)[0])
     place = f"{int((want != got).sum())} of {want.size}: at {list(at)} {got[at]}, the model's is {want[at]}"
     return f"{known or 'differ'} ({place})"
 
 
-def _is_lost(want: Array, got: Array) -> bool:
+def _is_lost(want: Array, got: Array, off: int) -> bool:
     return not got[want != got].any()
 
 
-def _is_clipped(want: Array, got: Array) -> bool:
+def _is_clipped(want: Array, got: Array, off: int) -> bool:
     return np.array_equal(np.clip(want, got.min(), got.max()), got)
 
 
-def _is_multiple(want: Array, got: Array) -> bool:
+def _is_multiple(want: Array, got: Array, off: int) -> bool:
     at = np.unravel_index(np.abs(want).argmax(), want.shape)
-    return want[at] != 0 and np.array_equal(got * want[at], want * got[at])
+    slack = off * (abs(want[at]) + abs(got[at]))
+    return bool(want[at] != 0 and (np.abs(got * want[at] - want * got[at]) <= slack).all())
 
 
-def _is_reordered(want: Array, got: Array) -> bool:
-    return np.array_equal(np.sort(want, axis=None), np.sort(got, axis=None))
+def _is_reordered(want: Array, got: Array, off: int) -> bool:
+    return bool((np.abs(np.sort(want, axis=None) - np.sort(got, axis=None)) <= off).all())
 
 
-def _ordered(rows: Array) -> Array:
-    return rows[np.lexsort(rows.T[::-1])]
+MOST_COMPARED = 10**7
 
 
-def _has_rows(want: Array, got: Array) -> bool:
-    return want.ndim == 2 and np.array_equal(_ordered(want), _ordered(got))
+def _has_rows(want: Array, got: Array, off: int) -> bool:
+    """Whether each row of `got` is another one of `want`: a matching of rows that are alike."""
+    if want.ndim != 2 or len(want) * want.size > MOST_COMPARED:
+        return False
+    alike = (np.abs(want[:, None] - got[None]) <= off).all(2)
+    return bool((maximum_bipartite_matching(sparse.csr_array(alike)) >= 0).all())
 
 
-def _has_columns(want: Array, got: Array) -> bool:
-    return want.ndim == 2 and _has_rows(want.T, got.T)
+def _has_columns(want: Array, got: Array, off: int) -> bool:
+    return want.ndim == 2 and _has_rows(want.T, got.T, off)
 
 
-RULES: dict[str, Callable[[Array, Array], bool]] = {
+RULES: dict[str, Callable[[Array, Array, int], bool]] = {
     "are lost in part or whole": _is_lost,
     "have their sources in another order": _has_columns,
     "have their targets in another order": _has_rows,

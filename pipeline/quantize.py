@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from spikeport.pipeline import horizon, integers
 from spikeport.pipeline.calibrate import Calibration, InputCoding
-from spikeport.pipeline.fit import Fitted, fitted, nearest
+from spikeport.pipeline.fit import Fitted, as_given, fitted, nearest
 from spikeport.pipeline.network import Network, NetworkLayer, Projection
 from spikeport.pipeline.phases import least
 from spikeport.pipeline.recipe import Recipe
-from spikeport.pipeline.scales import fold
+from spikeport.pipeline.scales import Rows, fold
 from spikeport.sim import arith, bounds
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Wire
@@ -46,7 +46,8 @@ class LayerScale:
 @dataclass(frozen=True)
 class Quantized:
     """A Program and what its integers stand for. `units`: layer -> aligned units of the Program per unit of the model,
-    [neuron], as `quantize` takes them; `moved`: layer -> what rounded weights had its bias take, in its rows' units.
+    [neuron], as `quantize` takes them; `moved`: layer -> what rounded weights had its bias take, in its rows' units;
+    `recipe`: what it was made by.
     """
 
     program: Program
@@ -54,6 +55,7 @@ class Quantized:
     scales: dict[str, LayerScale]
     units: dict[str, Float] = field(default_factory=dict)
     moved: dict[str, Float] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def phases(network: Network) -> dict[str, int]:
@@ -76,21 +78,29 @@ def quantize(
     """
     quantizer, given = _Quantizer(network, calibration, steps, recipe or Recipe()), units or {}
     made = [quantizer.integers(layer, given.get(layer.name)) for layer in network.layers]
-    starts = sorted({quantizer.phase[part.layer.name] - 1 for part in made if part.biased})
-    program = Program(
-        tuple(Input(part.name, part.shape, calibration.inputs[part.name].wire) for part in network.inputs),
-        tuple(AlwaysOn(integers.axon(start), start) for start in starts),
-        tuple(part.layer for part in made),
-        tuple(synapse for part in made for synapse in part.synapses),
-        network.outputs,
-    )
     scales = {
         layer.name: LayerScale(1 / (part.fitted.unit * 2**arith.ALIGN), layer.reset, _overflow(part.limit, calibration))
         for layer, part in zip(network.layers, made, strict=True)
     }
     units = {part.layer.name: part.fitted.unit for part in made}
     moved = {part.layer.name: part.fitted.moved for part in made}
-    return Quantized(program, calibration.inputs, scales, units, moved)
+    return Quantized(quantizer.program(made), calibration.inputs, scales, units, moved, quantizer.recipe)
+
+
+def remade(network: Network, quantized: Quantized) -> Program:
+    """The Program that the model gives in the scales of `quantized`: with its mantissas, where those are roundings of
+    the model's weights, and else with the nearest.
+    """
+    steps = max(layer.reset_period for layer in quantized.program.layers)
+    quantizer = _Quantizer(network, Calibration(quantized.inputs, {}, 0, steps, {}), steps, quantized.recipe)
+    made = []
+    for layer in network.layers:
+        rows, period, into = quantizer.rows(layer)
+        unit, moved = quantized.units[layer.name], quantized.moved[layer.name]
+        rows = replace(rows, bias=rows.bias + moved)
+        found = as_given(rows, moved, unit, quantized.recipe.grid, quantized.program.into(layer.name))
+        made.append(quantizer.made(layer, into, found, period))
+    return quantizer.program(made)
 
 
 _SLACK, _ATTEMPTS = 0.9, 20
@@ -120,10 +130,7 @@ class _Quantizer:
         """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried;
         or the one `given`, if it is.
         """
-        rows, period = fold(layer, self.network.into(layer.name), self.calibration.inputs), 0
-        if horizon.sums(layer):
-            rows, period = horizon.within(rows, self.steps), self.steps
-        into = self.network.into(layer.name)
+        rows, period, into = self.rows(layer)
         for attempt in range(_ATTEMPTS if given is None else 1):
             if given is None:
                 found = fitted(layer, rows, into, self.calibration, self.recipe, _SLACK**attempt)
@@ -140,6 +147,24 @@ class _Quantizer:
             else "u could leave 24 bits at the scale that was given",
             "Lava wraps u silently",
             "Use shorter synaptic time constants, smaller weights, or fewer inputs for this layer.",
+        )
+
+    def rows(self, layer: NetworkLayer) -> tuple[Rows, int, list[Projection]]:
+        """(The layer in its own units, its reset period, what leads into it)."""
+        into = self.network.into(layer.name)
+        rows = fold(layer, into, self.calibration.inputs)
+        return (horizon.within(rows, self.steps), self.steps, into) if horizon.sums(layer) else (rows, 0, into)
+
+    def program(self, made: list[_Integers]) -> Program:
+        """All layers' parts together."""
+        starts = sorted({self.phase[part.layer.name] - 1 for part in made if part.biased})
+        inputs = self.calibration.inputs
+        return Program(
+            tuple(Input(part.name, part.shape, inputs[part.name].wire) for part in self.network.inputs),
+            tuple(AlwaysOn(integers.axon(start), start) for start in starts),
+            tuple(part.layer for part in made),
+            tuple(synapse for part in made for synapse in part.synapses),
+            self.network.outputs,
         )
 
     def made(self, layer: NetworkLayer, into: list[Projection], found: Fitted, period: int) -> _Integers:

@@ -136,6 +136,8 @@ def _cause(attribution: dict[str, Any] | None) -> str:
     if cause is None:
         return f"nothing diverges in {attribution['samples']} samples"
     which = " and ".join(cause["kinds"]) or "several roundings, any one of which could be left out"
+    if cause["alone"] and not cause["kinds"]:
+        which = f"{' or '.join(cause['alone'])}, each of which does it by itself"
     place = f"layer {cause['layer']}, step {cause['step']}, sample {cause['sample']}, neuron {cause['neuron']}"
     return f"{which}, at {place} ({attribution['samples']} samples looked into)"
 

@@ -175,7 +175,7 @@ def coarse(quantized_by):
 
 
 def test_a_scale_too_small_is_a_rounding_and_no_foreign_part():
-    net, quantized = coarse(lambda units: units | {"n1": units["n1"] / 400})
+    net, quantized = coarse(lambda units: units | {"n1": units["n1"] / 1500})
     found = attribution.attribute(net, quantized, CURRENTS, None, {"n3": "count"})
     assert (found.foreign, found.stray) == ((), None)
     assert quantized.program.by_name["n1"].threshold.max() < 32
@@ -210,11 +210,25 @@ def test_a_layer_that_saturates_is_named():
     assert found.isolated["n1"] > 10 * found.isolated["n3"]
 
 
-def test_the_causes_are_mostly_found():
-    """Of the faults that pass for a rounding, all but one or two are named by the first divergence alone."""
-    causes = [(kind, attributed(plant).cause.kinds[:1]) for kind, _, plant in FAULTS.values() if kind]
-    assert len({kind for kind, _ in causes}) == 5
-    assert sum(cause == (kind,) for kind, cause in causes) >= 0.9 * len(causes)
+def named(found):
+    """What is printed as the cause: a part that is no rounding, else the rounding of the first divergence."""
+    if found.foreign:
+        return found.foreign[0].part
+    return (found.cause.kinds or found.cause.alone)[0]
+
+
+def test_the_cause_that_is_named_is_the_one_planted():
+    """The criterion is nine of ten; it is all of them."""
+    assert {fault for fault, (_, part, plant) in FAULTS.items() if named(attributed(plant)) != part} == set()
+    assert len(FAULTS) >= 10
+
+
+def test_the_first_divergence_alone_names_most():
+    """All but two: one step in, the rounding of weights turns a spike by itself, before a decay of v has mattered."""
+    passing = {fault: (kind, attributed(plant).cause) for fault, (kind, _, plant) in FAULTS.items() if kind}
+    missed = {fault for fault, (kind, cause) in passing.items() if (cause.kinds or cause.alone)[0] != kind}
+    assert missed == {"decay of half the steps", "no decay"}
+    assert {passing[fault][1].alone[0] for fault in missed} == {"weights"}
 
 
 def test_the_steps_add_up_to_the_whole():

@@ -13,6 +13,7 @@ from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
+from spikeport.pipeline.recipe import Recipe
 from spikeport.pipeline.run import port
 from spikeport.sim import fast
 
@@ -23,7 +24,7 @@ OUTPUTS = {"n3": "sum-v"}
 def runs():
     nodes = (graphs.affine(4, 3), graphs.lif(), graphs.affine(4, 4, 1), graphs.leaky())
     net = lower(graphs.chain(*nodes), graphs.DT)
-    quantized = quantize(net, calibrate(net, STIMULUS))
+    quantized = quantize(net, calibrate(net, STIMULUS), recipe=Recipe(bits=3))  # so that spikes differ
     trace = fast.run(quantized.program, encode(net, quantized.inputs, STIMULUS))
     return net, quantized, trace
 
