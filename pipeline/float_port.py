@@ -142,11 +142,10 @@ def _far(
         activity = float_model.run(network, own, progress=told)
         tally.add(activity, trace.part(part))
         answered.append({name: activity[name] for name in outputs})
+    runs = {name: [part[name] for part in answered] for name in outputs}
     whole = {
-        name: LayerActivity(
-            np.concatenate([part[name].spikes for part in answered]), np.concatenate([part[name].v for part in answered])
-        )
-        for name in outputs
+        name: LayerActivity(np.concatenate([run.spikes for run in own]), np.concatenate([run.v for run in own]))
+        for name, own in runs.items()
     }
     return tally.fidelity(labels), whole
 
