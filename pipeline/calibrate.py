@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline.batches import batches
 from spikeport.pipeline.network import Network
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Wire
@@ -43,8 +44,6 @@ class Calibration:
 
 MOST_SEEN = 2**28
 """Bytes of spikes that are kept."""
-MOST_AT_ONCE = 2**26
-"""Voltages that one run of the float model may keep."""
 
 
 def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: Progress | None = None) -> Calibration:
@@ -58,18 +57,17 @@ def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: 
 
     inputs = {part.name: code_input(part.name, stimulus[part.name]) for part in network.inputs}
     samples, steps = next(iter(stimulus.values())).shape[:2]
-    size = steps * (sum(part.size for part in network.inputs) + sum(layer.size for layer in network.layers))
-    batch, kept = max(1, MOST_AT_ONCE // size), max(1, MOST_SEEN // size)
+    kept = max(1, MOST_SEEN // (steps * (sum(p.size for p in network.inputs) + sum(p.size for p in network.layers))))
     seen: list[dict[str, NDArray[Any]]] = []
-    for start in range(0, samples, batch):
-        part = {name: np.asarray(x)[start : start + batch] for name, x in stimulus.items()}
+    for chosen in batches(network, samples, steps):
+        part = {name: np.asarray(x)[chosen] for name, x in stimulus.items()}
         activity = float_model.run(network, part, observe=observe)
-        if start < kept:
+        if chosen.start < kept:
             coded = encode(network, inputs, part)
             spikes = {name: x.reshape(*x.shape[:2], -1) for name, x in coded.items()}
             seen.append(spikes | {name: layer.spikes for name, layer in activity.items()})
         if progress:
-            progress(min(start + batch, samples), samples)
+            progress(chosen.stop, samples)
     joined = {name: np.concatenate([part[name] for part in seen])[:kept] for name in seen[0]}
     return Calibration(inputs, reach, samples, steps, joined)
 

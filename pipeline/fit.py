@@ -140,6 +140,6 @@ def _common(values: Float, owner: Index) -> Float:
 def _exponents(rows: Rows, unit: Float, grid: Grid, largest: int) -> dict[str, int]:
     """Each projection takes the finest exponent that holds its weights, up to the largest."""
     return {
-        name: min(fitting(scaled_rows(matrix, unit), arith.EXPONENT_MIN, grid.high), largest)
+        name: min(fitting(scaled_rows(matrix, unit), arith.EXPONENT_MIN, grid), largest)
         for name, matrix in rows.weights.items()
     }

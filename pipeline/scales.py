@@ -192,17 +192,18 @@ def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
     for _ in range(2):
         if np.abs(rest).max(initial=0.0) < 0.5:
             break
-        shift = fitting(rest, 0)
+        shift = fitting(rest, 0, Grid())
         mantissas = Grid().nearest(rest / 2.0**shift).astype(np.int64)
         terms.append((mantissas, shift))
         rest = rest - mantissas * 2.0**shift
     return terms
 
 
-def fitting(matrix: Matrix, lowest: int, high: int = arith.WEIGHT_MAX) -> int:
-    """The smallest exponent, from `lowest` on, at which all values are within +-`high`.
+def fitting(matrix: Matrix, lowest: int, grid: Grid) -> int:
+    """The smallest exponent, from `lowest` on, at which all values are within the grid.
 
-    A scale is chosen so that the largest lies on that end, and its product with it may be a rounding error beyond.
+    A scale is chosen so that the largest lies on its end, and its product with it may be a rounding error beyond.
     """
-    top = float(np.abs(entries(matrix)).max(initial=0.0))
-    return max(lowest, int(np.ceil(np.log2(top / high) - 1e-9))) if top > 0 else lowest
+    values = entries(matrix)
+    beyond = max(values.max(initial=0.0) / grid.high, values.min(initial=0.0) / grid.low)
+    return max(lowest, int(np.ceil(np.log2(beyond) - 1e-9))) if beyond > 0 else lowest

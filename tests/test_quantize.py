@@ -20,7 +20,7 @@ from spikeport.pipeline.evidence import traces
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
 from spikeport.pipeline.recipe import METHODS, Grid, Recipe
-from spikeport.pipeline.scales import fold
+from spikeport.pipeline.scales import fitting, fold
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError
@@ -222,3 +222,10 @@ def test_too_much_to_compensate_is_rounded_to_the_nearest(monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(methods, limit, 3)
             assert ported(net, 4).program.digest == ported(net, 4, "mse").program.digest
+
+
+def test_the_lowest_of_the_grid_is_within_it():
+    matrix = np.array([[-8.0, 7.0]])
+    assert [fitting(matrix, 0, Grid(bits)) for bits in (3, 4, 5)] == [2, 0, 0]
+    assert fitting(np.array([[8.0]]), 0, Grid(4)) == 1
+    assert fitting(-matrix, 0, Grid(4)) == 1
