@@ -16,7 +16,6 @@ from scipy import sparse
 from spikeport.pipeline import methods, network
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.compensate import Compensation
-from spikeport.pipeline.evidence import traces
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
 from spikeport.pipeline.recipe import METHODS, Grid, Recipe
@@ -131,22 +130,6 @@ def test_what_is_shared_stays_shared():
         assert synapse.operation == "sparse"
         wanted, channel = net.projections[0].weight.data, np.repeat(np.arange(108) // 36, np.diff(synapse.indptr))
         assert len(set(zip(channel, wanted, synapse.values, strict=True))) == 3 * 18
-
-
-def test_a_trace_is_what_an_error_does_to_v():
-    """Where no neuron spikes, an error e of one weight moves v by e * trace, exactly."""
-    net = lower(graphs.chain(graphs.affine(3, 20, scale=0.01), graphs.cuba(3), inputs=20, outputs=3), graphs.DT)
-    data = spikes(3, samples=2)
-    calibration = calibrate(net, data)
-    (layer,), (projection,) = net.layers, net.projections
-    assert not calibration.seen[layer.name].any()
-    before = network.run(net, data)[layer.name].v
-    projection.weight[1, 4] += 0.001
-    after = network.run(net, data)[layer.name].v
-    gain = layer.gain_i[1] * layer.gain_v[1]
-    wanted = traces(layer, [projection], calibration.seen).reshape(2, 60, 21)[:, :, 4] * 0.001 * gain
-    assert np.abs(after[:, :, 1] - before[:, :, 1] - wanted).max() < 1e-7
-    assert np.abs(wanted).max() > 1e-5
 
 
 @given(st.integers(0, 10**6), st.integers(2, 5))

@@ -60,6 +60,7 @@ def test_it_compares_every_method(files, command):
     rows = json.loads(out)["compared"]
     assert [row["method"] for row in rows] == [None, *METHODS]
     assert rows[0]["agreement"] == rows[0]["spike_f1"] == 1.0
+    assert all(row["spike_f1_2"] > row["spike_f1"] for row in rows[1:])
     assert all(row["bits"] == 2 and 0 < row["spike_f1"] < 1 and 0 <= row["accuracy"] <= 1 for row in rows[1:])
     text = command("quantize", files / "m.nir", "--data", files / "x.npz", "--compare", "--bits", "2")[1]
     best = max(rows[1:], key=lambda row: row["spike_f1"])["method"]
