@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import real
+from real import REAL
 from rows import Row, finish
 from slayer_rows import slayer_rows
 
 from spikeport.export import nir_file
-from spikeport.export.events import Binning, binned
-from spikeport.export.events_files import read_nmnist
 from spikeport.hw_targets import lava_run
 from spikeport.pipeline import calibrate, network, quantize
 from spikeport.pipeline.decode import answers
@@ -23,7 +20,6 @@ from spikeport.sim import fast, reference
 from spikeport.sim.program import Input, Layer, Program, Synapse
 from spikeport.sim.trace import compare
 
-REAL = Path(os.environ.get("SPIKEPORT_REAL", Path(__file__).parents[2] / "shared" / "real"))
 ENGINES: dict[str, Any] = {"reference": reference.run, "fast": fast.run, "lava": lava_run.run}
 
 
@@ -59,10 +55,8 @@ def lif_rows() -> list[Row]:
 
 def braille_rows() -> list[Row]:
     """The trained Braille network on its recorded input and seven time-shuffled copies."""
-    x = np.load(REAL / "nir_rnn" / "braille_sample0_input_256x12_uint8.npy")
-    rng = np.random.default_rng(0)
-    stimulus = {"input": np.stack([x, *(x[rng.permutation(len(x))] for _ in range(7))])}
-    net = lower(nir_file.read(REAL / "nir_rnn" / "braille_noDelay_bias_zero.nir"), 1e-4)
+    net, x = real.braille()
+    stimulus = {"input": np.concatenate([x[None], real.shuffled(x, 7)])}
     floats = network.run(net, stimulus)
     recorded = np.load(REAL / "nir_rnn" / "snntorch_activity_noDelay_bias_zero.npy")
     same = int((floats["lif1.lif"].spikes[0] == recorded).sum())
@@ -85,28 +79,17 @@ def braille_rows() -> list[Row]:
     return rows
 
 
-def recordings() -> tuple[np.ndarray, np.ndarray]:
-    """The 100 N-MNIST recordings, 300 steps of 1 ms, and their labels."""
-    labels = np.loadtxt(REAL / "nmnist" / "test100.txt", dtype=int)
-    with zipfile.ZipFile(REAL / "nmnist" / "test100_bs2.zip") as archive:
-        files = [read_nmnist(archive.read(f"{number}.bs2"), f"{number}.bs2") for number in labels[:, 0]]
-    how = Binning(dt=1e-3, size=(34, 34), steps=300)
-    return np.stack([binned(events, how) for events in files]), labels[:, 1]
-
-
 def cnn_rows() -> list[Row]:
     """The trained N-MNIST conv net: its published input, then the 100 recordings, in float and in integers."""
-    net = lower(nir_file.read(REAL / "nir_cnn" / "cnn_sinabs.nir"), None)
-    with np.load(REAL / "nir_cnn" / "cnn_numbers_reconstructed_300x10x2x34x34_uint8.npz") as content:
-        published = content["x"].swapaxes(0, 1)
+    net, published = real.cnn()
     counts = network.run(net, {"input": published})["1"].spikes.sum(1, dtype=int).reshape(10, 16, 16, 16)
     recorded = np.load(REAL / "nir_cnn" / "cnn_L1_counts_ref_10x16x16x16_uint16.npy")
     rows = [
         equal("cnn_sinabs, float: layer-1 spikes", 49711, int(counts.sum())),
         equal("cnn_sinabs, float = recorded layer-1 counts: differing", 0, int((counts != recorded).sum())),
     ]
-    x, labels = recordings()
-    learned = {"input": published[..., ::-1]}  # mirrored, since the ten are among the hundred that are scored
+    x, labels = real.nmnist()
+    learned = {"input": real.mirrored(published)}  # since the ten are among the hundred that are scored
     quantized = quantize.quantize(net, calibrate.calibrate(net, learned))
     right = {"float": 0, "integers": 0}
     for start in range(0, len(x), 10):  # whole activities of 100 recordings would fill the memory

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mnist
 import netx
 import numpy as np
-from rows import OUT, Row
+from nets.coding import summed
+from rows import Row
 
 from spikeport.export import slayer
 from spikeport.hw_targets import lava_run
@@ -115,11 +114,11 @@ def mnist_rows(real: Path) -> list[Row]:
     path = real / "slayer" / "netx_mnist" / "trained_mnist_network.net"
     net = slayer.read(path)
     program = slayer_program.program(net)
-    digits = _digits()
+    digits = mnist.of_each_class(50)
     if digits is None:
-        print("skipped: the MNIST digits (npm package mnist 1.1.0) are not cached and npm is not installed")
+        print(f"skipped: {mnist.MISSING}")
         return []
-    x, y = _summed(digits[0], 32), digits[1]
+    x, y = summed(digits[0], 32), digits[1]
     got = fast.run(program, {"input": x})
     right = int((answers("count", got["2"].spikes, got["2"].spikes) == y).sum())
     rows = [Row("SLAYER MNIST, fast: right of 500 digits", ">= 474", str(right), right >= 474)]
@@ -136,31 +135,6 @@ def mnist_rows(real: Path) -> list[Row]:
         *rows,
         none_differ("SLAYER MNIST, fast = netx: u, v, spikes", found.compared, found.mismatches, found.first),
     ]
-
-
-def _digits() -> tuple[np.ndarray, np.ndarray] | None:
-    """The first 50 digits of each class, [500, 784] of 0..1, and their classes; None where they cannot be had."""
-    package = OUT / "npm" / "mnist-1.1.0.tgz"
-    if not package.is_file():
-        if shutil.which("npm") is None:
-            return None
-        package.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", "mnist@1.1.0"], cwd=package.parent, check=True, capture_output=True)
-    with tarfile.open(package) as archive:
-        files = [archive.extractfile(f"package/src/digits/{digit}.json") for digit in range(10)]
-        classes = [np.reshape(json.load(file)["data"], (-1, 784))[:50] for file in files if file]
-    return np.concatenate(classes), np.repeat(np.arange(10), 50)
-
-
-def _summed(pixels: np.ndarray, steps: int) -> np.ndarray:
-    """Spikes [sample, step, pixel]: v += pixel; spike and v = 0 where v > 1."""
-    v = np.zeros_like(pixels)
-    spikes = np.zeros((len(pixels), steps, pixels.shape[1]), np.uint8)
-    for t in range(steps):
-        v = v + pixels
-        spikes[:, t] = v > 1
-        v = np.where(v > 1, 0, v)
-    return spikes
 
 
 def random_rows() -> list[Row]:
