@@ -25,12 +25,29 @@ def spikes(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (rng.random((len(pixels), STEPS, 64)) < 0.5 * pixels[:, None]).astype(np.uint8)
 
 
+def drawn(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The training digits as new spikes [1437, step, 64], and labels."""
+    x, _, y, _ = split()
+    return spikes(x, rng), y
+
+
+def calibration() -> tuple[np.ndarray, np.ndarray]:
+    """100 of the training digits as spikes, and labels; the same every time."""
+    x, _, y, _ = split()
+    return spikes(x[:100], np.random.default_rng(2)), y[:100]
+
+
+def heldout() -> tuple[np.ndarray, np.ndarray]:
+    """The 360 digits that training never saw as spikes, and labels; the same every time."""
+    _, x, _, y = split()
+    return spikes(x, np.random.default_rng(1)), y
+
+
 def write(folder: Path) -> None:
     """The two data files."""
     folder.mkdir(parents=True, exist_ok=True)
-    x, x_held, y, y_held = split()
-    np.savez_compressed(folder / "heldout.npz", x=spikes(x_held, np.random.default_rng(1)), y=y_held, dt=DT)
-    np.savez_compressed(folder / "calibration.npz", x=spikes(x[:100], np.random.default_rng(2)), y=y[:100], dt=DT)
+    for name, (x, y) in {"heldout": heldout(), "calibration": calibration()}.items():
+        np.savez_compressed(folder / f"{name}.npz", x=x, y=y, dt=DT)
 
 
 if __name__ == "__main__":
