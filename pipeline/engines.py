@@ -40,10 +40,24 @@ def _lava() -> Engine:
     return lava_run.run
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"reference": _reference, "fast": _fast, "lava": _lava}
+def _torch() -> Engine:
+    try:
+        from spikeport.export import torch_integer
+    except ImportError as error:
+        raise refuse(
+            "dependency-missing",
+            f"Python package {error.name}",
+            str(error),
+            "the engine torch runs on it",
+            "pip install 'spikeport[torch]'.",
+        ) from error
+    return torch_integer.run
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"reference": _reference, "fast": _fast, "lava": _lava, "torch": _torch}
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 
-OPTIONS = {"lava": ("python", "time_limit")}
+OPTIONS = {"lava": ("python", "time_limit"), "torch": ("device",)}
 """Engine -> the options that it takes beyond the protocol."""
 
 

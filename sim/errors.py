@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "dependency-missing": "an optional package is needed and not installed",
     "dt-missing": "there is a time constant and no time step",
     "engine-unknown": "no engine has this name",
+    "engine-unsupported": "an engine cannot run this Program exactly",
     "factory-failed": "the model factory cannot be found or called",
     "factory-mismatch": "the checkpoint's parameters are not those of the factory's model",
     "file-missing": "there is no such file",
