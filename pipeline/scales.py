@@ -37,6 +37,9 @@ MARGINS = (4.0, 2.0, 1.0)
 cuts off is lost in every step, what saturates is mostly a v far below anything that matters.
 """
 
+BEYOND = 1e-6
+"""Of an exponent: 7e-7 of the largest weight."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -99,11 +102,22 @@ def _bounds(
         u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
         v_up = _series(u_up + np.maximum(drive, 0), layer.keep_v)
         v_down = _series(u_down + np.maximum(-drive, 0), layer.keep_v)
-    threshold, start = layer.threshold - layer.reset, np.abs(layer.initial - layer.reset)
+    threshold, start = reachable(layer, up, drive), np.abs(layer.initial - layer.reset)
     if layer.spikes:
-        threshold = np.minimum(threshold, 2 * (v_up + start))
         v_up = np.minimum(v_up, _held_down(layer, u_up + np.maximum(drive, 0), threshold))
     return threshold, np.maximum(u_up, u_down), np.maximum(v_up, v_down) + start
+
+
+def reachable(layer: NetworkLayer, up: Float, drive: Float) -> Float:
+    """The threshold above the reset, [neuron]; where `up`, the most that can reach u in a step, and `drive` never bring
+    v there, twice what they do.
+    """
+    threshold = layer.threshold - layer.reset
+    if not layer.spikes:
+        return threshold
+    with np.errstate(divide="ignore", invalid="ignore"):
+        v_up = _series(_series(up, layer.keep_i) + np.maximum(drive, 0), layer.keep_v)
+    return np.minimum(threshold, 2 * (v_up + np.abs(layer.initial - layer.reset)))
 
 
 def _held_down(layer: NetworkLayer, drive: Float, threshold: Float) -> Float:
@@ -202,8 +216,9 @@ def digits(values: Float) -> list[tuple[NDArray[np.int64], int]]:
 def fitting(matrix: Matrix, lowest: int, grid: Grid) -> int:
     """The smallest exponent, from `lowest` on, at which all values are within the grid.
 
-    A scale is chosen so that the largest lies on its end, and its product with it may be a rounding error beyond.
+    A scale is chosen so that the largest lies on its end, and its product with it may be a rounding error beyond: one
+    of float32 where training left a weight there.
     """
     values = entries(matrix)
     beyond = max(values.max(initial=0.0) / grid.high, values.min(initial=0.0) / grid.low)
-    return max(lowest, int(np.ceil(np.log2(beyond) - 1e-9))) if beyond > 0 else lowest
+    return max(lowest, int(np.ceil(np.log2(beyond) - BEYOND))) if beyond > 0 else lowest
