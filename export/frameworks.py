@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from spikeport.export.parts import Neuron, Rule
 from spikeport.sim.errors import refuse
@@ -37,7 +38,7 @@ def neurons_of(
     )
     found = {}
     for path, module in model.named_modules():
-        kind = _ruled_type(type(module), known)
+        kind = _ruled_type(type_before_parametrizations(module), known)
         if kind is not None or (isinstance(module, stateful) and not isinstance(module, plain)):
             found[path] = (module, None if kind is None else known[kind])
     return found

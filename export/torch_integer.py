@@ -241,7 +241,7 @@ def run(
         chosen = {name: torch.as_tensor(x[start : start + batch]).transpose(0, 1) for name, x in inputs.items()}
         with torch.no_grad():
             found = whole.run(chosen)
-        kept.append({layer.name: _traced(layer, found[layer.name], states) for layer in program.layers})
+        kept.append({layer.name: traced(layer, found[layer.name], states) for layer in program.layers})
         if progress:
             progress(min(start + batch, samples), samples)
     return Trace(
@@ -270,7 +270,7 @@ def _joined(done: list[tuple[State, Tensor]]) -> LayerRun:
     )
 
 
-def _traced(layer: AnyLayer, found: LayerRun, states: bool) -> LayerTrace:
+def traced(layer: AnyLayer, found: LayerRun, states: bool) -> LayerTrace:
     u, v = (x.transpose(0, 1).to(torch.int32).cpu().numpy() if states else None for x in (found.u, found.v))
     return LayerTrace(layer.phase, found.spikes.transpose(0, 1).cpu().numpy().astype(layer.wire.dtype), u, v)
 

@@ -162,10 +162,11 @@ class _LifStep(torch.autograd.Function):
         ctx: Any, total: Tensor, u: Tensor, v: Tensor, spiked: Tensor, waiting: Tensor, register: Tensor, group: Lif
     ) -> tuple[Tensor, ...]:
         made = group.integrate(total.long(), u.long(), v.long(), spiked, waiting, register)
-        distance = ((made.tested - group.level) / group.width).float()
-        passed = ~(made.held | (made.fired if group.reset == "zero" else torch.zeros_like(made.fired)))
-        ctx.group = group
-        ctx.save_for_backward(distance, made.held, passed)
+        if any(ctx.needs_input_grad):
+            distance = ((made.tested - group.level) / group.width).float()
+            passed = ~made.held & ~made.fired if group.reset == "zero" else ~made.held
+            ctx.group = group
+            ctx.save_for_backward(distance, made.held, passed)
         ctx.mark_non_differentiable(made.spiked, made.waiting)
         return made.u.double(), made.v.double(), made.fired.double(), made.spiked, made.waiting
 

@@ -75,11 +75,14 @@ CODES: dict[str, str] = {
     "readout-may-spike": "a read-out without spikes cannot be proven to stay below its threshold",
     "reset-unsupported": "a neuron resets to a value, or in a way, that the integers cannot express",
     "scale-impossible": "no scale brings a layer into the integer ranges",
+    "scales-unfit": "given scales are of another model, or give other integers than they were made for",
     "setup-failed": "an environment could not be set up",
     "slayer-shape": "shapes in a SLAYER network do not fit each other",
     "slayer-unreadable": "the file is not a SLAYER network",
     "slayer-unsupported": "a layer of a SLAYER network is of a kind that cannot be run as it was trained",
     "slayer-values": "a value of a SLAYER network is missing, not whole or out of its range",
+    "tune-unsupported": "a weight of the model cannot be tuned through its integers",
+    "tuned-otherwise": "the model as it is now does not give the integers that were trained",
 }
 """Every code that spikeport can report, with its meaning. Codes are stable: they are added, never renamed."""
 
