@@ -24,8 +24,10 @@ from spikeport.pipeline.arguments import (
     Json,
     LavaPython,
     LavaTimeout,
+    MaxLoss,
     Method,
     Output,
+    Scales,
     Step,
 )
 from spikeport.pipeline.cli_quantize import quantize
@@ -58,12 +60,11 @@ def port(
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Data that chooses the scales.")] = None,
     bits: Bits = 8,
     method: Method = "spikes",
+    scales: Scales = None,
     dt: Step = None,
     engines: Engines = "fast,reference,lava",
     parity_samples: Annotated[int, typer.Option(min=1, help="Samples for the slow engines; fast runs all.")] = 20,
-    max_loss: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")
-    ] = 0.02,
+    max_loss: MaxLoss = 0.02,
     decode: Decode = None,
     output: Output = None,
     lava_python: LavaPython = None,
@@ -82,6 +83,7 @@ def port(
             calibration=calibration,
             bits=bits,
             method=method,
+            scales=scales,
             dt=dt,
             engines=_listed(engines),
             parity_samples=parity_samples,

@@ -24,6 +24,7 @@ from spikeport.pipeline.network import Activity, LayerActivity, Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import Recipe
 from spikeport.pipeline.result import Result, decide
+from spikeport.pipeline.scale_file import Scales
 from spikeport.sim.errors import refuse
 from spikeport.sim.progress import Progress, Watch
 from spikeport.sim.trace import Trace
@@ -38,6 +39,7 @@ def port(
     reading: Reading,
     calibration: Any,
     recipe: Recipe,
+    scales: Scales | None,
     dt: float | None,
     engines: Sequence[str],
     parity_samples: int,
@@ -56,13 +58,17 @@ def port(
     inputs = _stimulus(scored, network)
     source = opened.compare(network, scored, watch("model"))
     calibrated = calibrate(network, _stimulus(learned, network), watch("calibrate"))
-    quantized = quantize(network, calibrated, scored.steps, recipe=recipe)
+    if scales is None:
+        quantized = quantize(network, calibrated, scored.steps, recipe=recipe)
+    else:
+        quantized = scales.quantized(network, calibrated, scored.steps)
     integers = encode(network, quantized.inputs, inputs)
     samples = parity.shares(engines, len(scored), parity_samples)
     traces = parity.run_engines(quantized.program, integers, samples, options, watch)
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss)
-    about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network) | {"recipe": asdict(recipe)}
+    about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
+    about |= {"recipe": asdict(recipe) if scales is None else {"bits": scales.bits, "method": "given"}}
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
     about |= {"decisions": found.decisions}
     runs = (found.parity, found.fidelity, found.attribution, found.trace, verdict, found.cost)

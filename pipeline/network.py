@@ -100,6 +100,9 @@ class Network:
     projections: tuple[Projection, ...]
     outputs: tuple[str, ...]
 
+    def layer(self, name: str) -> NetworkLayer:
+        return next(layer for layer in self.layers if layer.name == name)
+
     def into(self, layer: str) -> list[Projection]:
         return [projection for projection in self.projections if projection.target == layer]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.pipeline import bundle, datasets, float_port, slayer_port
+from spikeport.pipeline import bundle, datasets, float_port, scale_file, slayer_port
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
@@ -37,6 +37,7 @@ def port(
     calibration: Any = None,
     bits: int = MOST_BITS,
     method: str = METHOD,
+    scales: Any = None,
     dt: float | None = None,
     engines: Sequence[str] = ENGINES,
     parity_samples: int = PARITY_SAMPLES,
@@ -52,7 +53,8 @@ def port(
 
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
     "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`.
-    Weights get `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data. `output`: the layer to read
+    Weights get `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or the `scales` that a tuner
+    left (see `tuning.tune`), or a file of them. `output`: the layer to read
     where there are several (see `decode.read`); `out`: the folder for the bundle. `options` are passed to engines
     (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
     """
@@ -60,15 +62,19 @@ def port(
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
     for_floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
-    recipe = Recipe(bits, method)
+    recipe, given = Recipe(bits, method), None if scales is None else scale_file.load(scales)
+    if given is not None:
+        given.require_alone(recipe)
     if slayer_port.is_net(model):
         chosen = recipe if recipe != Recipe() else None
-        slayer_port.require_none(for_floats | {"calling": calling, "mapping": mapping, "bits or method": chosen})
+        slayer_port.require_none(
+            for_floats | {"calling": calling, "mapping": mapping, "scales": scales, "bits or method": chosen}
+        )
         result = slayer_port.port(model, data, labels, **asked)
     else:
         reading = Reading(calling, mapping)
         result = float_port.port(
-            model, data, labels, **asked, **for_floats, reading=reading, recipe=recipe, max_loss=max_loss
+            model, data, labels, **asked, **for_floats, reading=reading, recipe=recipe, scales=given, max_loss=max_loss
         )
     if out is not None:
         bundle.write(result, Path(out), command)

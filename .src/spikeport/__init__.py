@@ -1,7 +1,8 @@
 """Port a trained spiking network to neuromorphic integers, and prove what survived.
 
 `port` takes a model and data to a verdict, `export` writes the model's NIR graph, `check` says what would keep it from
-being ported, `lint` what looks wrong in it, `load` reads a Program. They are imported when first used: `import
+being ported, `lint` what looks wrong in it, `tune` fine-tunes a model through its integers, `load` reads a
+Program. They are imported when first used: `import
 spikeport` loads neither torch nor Lava.
 """
 
@@ -15,16 +16,18 @@ import spikeport.export as _room
 
 if TYPE_CHECKING:
     from spikeport.pipeline.run import check, export, lint, port
+    from spikeport.pipeline.tuning import tune
     from spikeport.sim.errors import SpikeportError
     from spikeport.sim.store import load_program as load
 
 __version__ = "0.1.0"
-__all__ = ["SpikeportError", "check", "export", "lint", "load", "port"]
+__all__ = ["SpikeportError", "check", "export", "lint", "load", "port", "tune"]
 
 _HOMES = {
     "port": ("spikeport.pipeline.run", "port"),
     "check": ("spikeport.pipeline.run", "check"),
     "lint": ("spikeport.pipeline.run", "lint"),
+    "tune": ("spikeport.pipeline.tuning", "tune"),
     "load": ("spikeport.sim.store", "load_program"),
     "SpikeportError": ("spikeport.sim.errors", "SpikeportError"),
 }
