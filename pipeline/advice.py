@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeport.pipeline.recipe import METHOD, MOST_BITS
 from spikeport.pipeline.rows import number, percent
 
 MOST = 3
@@ -14,7 +15,7 @@ NOTHING = 0.002
 
 REMEDIES = {
     "inputs": "give the inputs as spikes, or currents in a narrower range that calibration data covers",
-    "weights": "fine-tune the model on the 8-bit grid, or let no neuron mix very large and very small weights",
+    "weights": "fine-tune the model through its integers (spikeport.tune)",
     "biases": "rescale the layer, so that its bias is not small beside its weights",
     "thresholds": "use larger weights and thresholds in the same ratio",
     "decays": "choose time constants that 12 bits express: whole 4096ths of decay per step",
@@ -31,7 +32,7 @@ def advice(data: dict[str, Any]) -> list[str]:
         *_foreign(data["attribution"]),
         *_layers(data["fidelity"]["layers"]),
         *_inputs(data["inputs"]),
-        *_roundings(data["attribution"]),
+        *_roundings(data["attribution"], data["recipe"]),
     ]
     return [said for _, said in sorted(found, key=lambda f: -f[0])[:MOST]]
 
@@ -65,7 +66,7 @@ def _inputs(inputs: dict[str, Any]) -> list[tuple[float, str]]:
     return found
 
 
-def _roundings(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
+def _roundings(attribution: dict[str, Any] | None, recipe: dict[str, Any]) -> list[tuple[float, str]]:
     """The bars, by the spike F1 that each costs alone; what any difference costs, none is to blame for."""
     if attribution is None:
         return []
@@ -81,8 +82,18 @@ def _roundings(attribution: dict[str, Any] | None) -> list[tuple[float, str]]:
         lost = _lost(bar["alone"])
         if lost > NOTHING:
             said = f"{bar['kind']} alone cost {number(lost)} of spike F1, most of it in layer {bar['worst']}"
-            found.append((lost, f"{said}: {REMEDIES[bar['kind']]}"))
+            found.append((lost, f"{said}: {_remedy(bar['kind'], recipe)}"))
     return found
+
+
+def _remedy(kind: str, recipe: dict[str, Any]) -> str:
+    """For weights, first what costs no training."""
+    easier = []
+    if kind == "weights" and recipe["method"] not in (METHOD, "given"):
+        easier.append(f"find scales by the method {METHOD}")
+    if kind == "weights" and recipe["bits"] < MOST_BITS:
+        easier.append(f"give them more than {recipe['bits']} bits")
+    return ", or ".join([*easier, REMEDIES[kind]])
 
 
 def _lost(measured: dict[str, Any]) -> float:

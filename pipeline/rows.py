@@ -24,6 +24,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
         *_outputs(data),
         ("data", _data(data)),
+        ("integers", _recipe(data["recipe"], data["program"])),
         ("source equivalence", _source(data["source"])),
         *_warnings(data),
         *_processes(data),
@@ -78,6 +79,11 @@ def _data(data: dict[str, Any]) -> str:
         said += ", some or all of them scored too" if learned["overlaps_scored_data"] else ""
     lost = [f"{percent(c['saturated'])} of {name} beyond it" for name, c in data["inputs"].items() if c["saturated"]]
     return "; ".join([said, *lost])
+
+
+def _recipe(recipe: dict[str, Any], program: dict[str, Any]) -> str:
+    how = "scales given" if recipe["method"] == "given" else f"scales by the method {recipe['method']}"
+    return f"{program['neurons']} neurons, {program['synapses']} synapses of {recipe['bits']} bits, {how}"
 
 
 def _outputs(data: dict[str, Any]) -> list[tuple[str, str]]:

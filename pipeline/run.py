@@ -52,30 +52,24 @@ def port(
     """Port a model to integers and prove what survived.
 
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
-    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`.
-    Weights get `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or the `scales` that a tuner
-    left (see `tuning.tune`), or a file of them. `output`: the layer to read
-    where there are several (see `decode.read`); `out`: the folder for the bundle. `options` are passed to engines
-    (`python`, `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
+    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`. Weights get
+    `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or by the `scales` that `tuning.tune`
+    left, or a file of them. `output`: see `decode.read`; `out`: the bundle's folder. `options`: of engines (`python`,
+    `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
+    recipe = Recipe(bits, method)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
-    for_floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
-    recipe, given = Recipe(bits, method), None if scales is None else scale_file.load(scales)
-    if given is not None:
-        given.require_alone(recipe)
+    for_floats: dict[str, Any] = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
     if slayer_port.is_net(model):
-        chosen = recipe if recipe != Recipe() else None
-        slayer_port.require_none(
-            for_floats | {"calling": calling, "mapping": mapping, "scales": scales, "bits or method": chosen}
-        )
+        choices = {"scales": scales, "bits or method": None if recipe == Recipe() else recipe}
+        slayer_port.require_none(for_floats | choices | {"calling": calling, "mapping": mapping})
         result = slayer_port.port(model, data, labels, **asked)
     else:
-        reading = Reading(calling, mapping)
-        result = float_port.port(
-            model, data, labels, **asked, **for_floats, reading=reading, recipe=recipe, scales=given, max_loss=max_loss
-        )
+        for_floats |= {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
+        for_floats |= {"reading": Reading(calling, mapping)}
+        result = float_port.port(model, data, labels, **asked, **for_floats)
     if out is not None:
         bundle.write(result, Path(out), command)
     return result

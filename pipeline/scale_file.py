@@ -16,6 +16,7 @@ from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import Recipe
 from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.files import write_text
 from spikeport.sim.program import Wire
 
 SCHEMA = 1
@@ -44,11 +45,7 @@ class Scales:
             "inputs": {name: {"bits": coding.wire.bits, "scale": coding.scale} for name, coding in self.inputs.items()},
             "units": {name: unit.tolist() for name, unit in self.units.items()},
         }
-        try:
-            Path(path).write_text(json.dumps(held) + "\n")
-        except OSError as error:
-            why, how = "the scales would be lost", "Give a path that can be written."
-            raise refuse("output-unwritable", str(path), str(error), why, how) from error
+        write_text(Path(path), json.dumps(held) + "\n")
 
     def require_alone(self, recipe: Recipe) -> None:
         """Raise `SpikeportError` (`option-range`) where another recipe is asked for as well."""
@@ -72,6 +69,15 @@ class Scales:
         if made.program.digest != self.program:
             raise _unfit(f"the Program is {made.program.digest[:12]}, they were made for {self.program[:12]}")
         return made
+
+
+def chosen(scales: Scales | Path | str | None, recipe: Recipe) -> Scales | None:
+    """What `load` gives, where nothing else is asked for. Raises `SpikeportError` (`option-range`, and as `load`)."""
+    if scales is None:
+        return None
+    found = load(scales)
+    found.require_alone(recipe)
+    return found
 
 
 def load(scales: Scales | Path | str) -> Scales:
