@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from spikeport.export.qat_plan import Bias, Plan
 from spikeport.export.qat_rounding import Biased, Gathered, OnGrid
 from spikeport.export.torch_integer import Given, IntegerProgram, LayerRun, traced
+from spikeport.sim.errors import refuse
 from spikeport.sim.trace import Trace
 
 Tensor = torch.Tensor
@@ -34,7 +35,7 @@ class Tuner(torch.nn.Module):
     def __init__(self, model: torch.nn.Module, plan: Plan) -> None:
         super().__init__()
         self.model, self.plan = model, plan
-        self.scales: Any = None
+        self._scales: Any = None
         first = next(model.parameters())
         self._device, self._dtype = first.device, first.dtype
         self._whole = IntegerProgram(plan.program, first.device)
@@ -54,6 +55,7 @@ class Tuner(torch.nn.Module):
         """x [sample, step, *shape], a tensor or an array, as `port` takes it. Raises `SpikeportError` as `port` does
         for data that the wires cannot carry.
         """
+        self._require_unfinished()
         if self.training:
             self._keep_safe()
         answer = self.plan.answer
@@ -73,15 +75,32 @@ class Tuner(torch.nn.Module):
 
     def finish(self) -> None:
         """Leave the model with weights on the grid, and nothing else changed; `scales` are then those that `port`
-        needs to give the very integers that were trained. Raises `SpikeportError` (`tuned-otherwise`).
+        needs to give the very integers that were trained. Raises `SpikeportError` (`tuned-otherwise`,
+        `tune-unsupported` where it is done already).
         """
+        self._require_unfinished()
         with torch.no_grad():
             self._keep_safe()
         for name in self._grids:
             module, own = self._home(name)
             parametrize.remove_parametrizations(module, own, leave_parametrized=True)
         self._grids = {}
-        self.scales = self.plan.settle(self)
+        self._scales = self.plan.settle(self)
+
+    @property
+    def scales(self) -> Any:
+        """What `port` takes to give the very integers that were trained. Raises `SpikeportError` (`tune-unsupported`)
+        before `finish`.
+        """
+        if self._scales is None:
+            what, how = "finish() was not called", "Call tuner.finish() first."
+            raise refuse("tune-unsupported", "tuner.scales", what, "the weights are not on their grid yet", how)
+        return self._scales
+
+    def _require_unfinished(self) -> None:
+        if self._scales is not None:
+            what, how = "finish() was called", "Make another with spikeport.tune(model, ...)."
+            raise refuse("tune-unsupported", "tuner", what, "the model is an ordinary one again", how)
 
     def _home(self, name: str) -> tuple[torch.nn.Module, str]:
         path, _, own = name.rpartition(".")
@@ -90,6 +109,10 @@ class Tuner(torch.nn.Module):
     def _flat(self) -> Tensor:
         """All of the plan's, as the model's modules see them, one after the other, float64."""
         found = [getattr(*self._home(name)).flatten().double() for name in self.plan.parameters]
+        for name, values in zip(self.plan.parameters, found, strict=True):
+            if not torch.isfinite(values).all():
+                what, how = "it holds NaN or infinite values", "Train with a smaller rate, or clip gradients."
+                raise refuse("tune-unsupported", name, what, "such a weight has no integer", how)
         return torch.cat(found)
 
     def _run(self, x: Any) -> dict[str, LayerRun]:

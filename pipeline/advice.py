@@ -10,7 +10,7 @@ from spikeport.pipeline.rows import number, percent
 MOST = 3
 COARSE_THRESHOLD = 32
 """Below so many units a threshold's rounding is more than a sixty-fourth of it."""
-NOTHING = 0.002
+NOTHING = 0.01
 """A rounding that costs less spike F1 than this alone is not worth a word."""
 
 REMEDIES = {

@@ -22,7 +22,7 @@ LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpret
 LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
 MaxLoss = Annotated[float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")]
 Scales = Annotated[Path | None, typer.Option(help="Scales that a tuner left, instead of --bits and --method.")]
-Bits = Annotated[int, typer.Option("--bits", min=1, max=8, help="Of a weight.")]
+Bits = Annotated[int, typer.Option("--bits", help="Of a weight, 1 to 8.")]
 Method = Annotated[
     str, typer.Option("--method", help="How scales are found: grid, max-abs, percentile, mse or spikes.")
 ]

@@ -186,10 +186,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """What does it do?"""
-    from spikeport.pipeline.programs import run_one
+    from spikeport.pipeline.programs import require_beside, run_one
     from spikeport.sim.files import require_replaceable
     from spikeport.sim.store import TRACE, save_trace
 
+    require_beside(out, program)
     require_replaceable(out, TRACE)
     with show.watching() as watch:
         trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)

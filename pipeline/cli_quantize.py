@@ -10,6 +10,7 @@ import typer
 from spikeport.pipeline import show
 from spikeport.pipeline.arguments import Bits, Calling, Data, Decode, Factory, Json, Method, Output, Step
 from spikeport.pipeline.recipe import Recipe
+from spikeport.sim.errors import refuse
 
 
 def quantize(
@@ -35,6 +36,9 @@ def quantize(
     with show.watching() as watch:
         found = quantizing.opened(model, data, factory, dt, Reading(calling))
         if compare:
+            if out is not None:
+                what, how = "--compare writes nothing", "Leave out -o, or --compare."
+                raise refuse("option-range", "-o", what, "it makes many Programs", how)
             show.compared(quantizing.compare(found, [bits], decode=decode, output=output, watch=watch), as_json)
             return
         made = quantizing.made(found, Recipe(bits, method), out, watch)

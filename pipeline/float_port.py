@@ -66,7 +66,7 @@ def port(
     samples = parity.shares(engines, len(scored), parity_samples)
     traces = parity.run_engines(quantized.program, integers, samples, options, watch)
     found = _judged(network, inputs, integers, quantized, traces, scored.y, outputs, watch)
-    verdict = decide(source, found.parity, found.fidelity, max_loss)
+    verdict = decide(source, found.parity, found.fidelity, max_loss, overlaps)
     about = _about(quantized, inputs, scored, learned, overlaps, max_loss, network)
     about |= {"recipe": asdict(recipe) if scales is None else {"bits": scales.bits, "method": "given"}}
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}

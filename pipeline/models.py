@@ -108,6 +108,9 @@ def _from_path(path: Path, factory: str | None, reading: Reading) -> Model:
 
 
 def _from_module(module: Any, name: str, sha256: str | None, reading: Reading) -> Model:
+    if not callable(getattr(module, "named_modules", None)):
+        what, how = f"it is a {type(module).__name__}", "Give the module itself, e.g. build() and not build."
+        raise refuse("model-unknown", name, what, "a torch module, a graph or a path is ported", how)
     exported = _torch("model").export(module, **{field.name: getattr(reading, field.name) for field in fields(reading)})
     return Model(name, exported.source, sha256, exported.graph, module, exported)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spikeport.pipeline import datasets, horizon, parity, recording, slayer_port
+from spikeport.pipeline import datasets, horizon, parity, recording, saved, slayer_port
 from spikeport.pipeline.calibrate import InputCoding, to_wire
 from spikeport.pipeline.fingerprints import require_reported
 from spikeport.sim.errors import refuse
@@ -39,14 +39,22 @@ class Stored:
     dt: float | None = None
 
 
+def require_beside(out: Path, program: Path) -> None:
+    """Raise `SpikeportError` (`output-exists`) where a result would replace a file of the bundle that is run."""
+    if program.is_dir() and out.exists() and out.resolve().parent == program.resolve():
+        what, why = "it is there, in the bundle that is run", "a bundle's files belong together"
+        raise refuse("output-exists", str(out), what, why, "Choose another name, or another folder.")
+
+
 def open_program(path: Path) -> Stored:
     """A program file, or a bundle's folder. Raises `SpikeportError` (`file-missing`, `file-format`,
-    `program-altered`).
+    `program-altered`, `bundle-altered`).
     """
     if not path.is_dir():
         return Stored(load_program(path))
     program = load_program(path / "program.npz")
     try:
+        saved.require_unaltered(path / "report.json")
         report = json.loads((path / "report.json").read_text())
         require_reported(program, report, path / "program.npz")
         scales = {name: float(coding["scale"]) for name, coding in report["inputs"].items()}

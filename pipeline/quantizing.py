@@ -90,7 +90,8 @@ def made(found: Opened, recipe: Recipe, out: Path | None, watch: Watch) -> list[
 class Compared:
     """One recipe on data that did not choose its scales: the mean spike F1 over all spiking layers, in the same step
     and within 2 (None where nothing spikes), the share of answers that are the float model's, and with labels the
-    accuracy; the float model's own is `bits` and `method` None.
+    accuracy; the float model's own is `bits` and `method` None. `samples` were scored, `apart` from those that chose
+    the scales, if there were enough.
     """
 
     bits: int | None
@@ -99,6 +100,8 @@ class Compared:
     spike_f1_2: float | None
     agreement: float
     accuracy: float | None
+    samples: int
+    apart: bool
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -115,7 +118,8 @@ def compare(
     """The float model, then every method at every number of bits. Calibrated on one part of the data and scored on
     the rest.
     """
-    learned, scored, _ = datasets.apart(found.given, None)
+    learned, scored, overlaps = datasets.apart(found.given, None)
+    extent = len(scored), not overlaps
     network, stimulus = found.network, found.stimulus(scored)
     recipes = [Recipe(b, method) for b in bits for method in methods]
     spiking = {layer.name: layer.spikes for layer in network.layers if layer.name in network.outputs}
@@ -125,7 +129,7 @@ def compare(
     if scored.y is not None:
         require_answers(scored.y, want[next(iter(outputs))].v.shape[2])
     read = _answers(outputs, {name: want[name].spikes for name in outputs}, {name: want[name].v for name in outputs})
-    compared = [Compared(None, None, 1.0, 1.0, 1.0, _accuracy(read, scored.y))]
+    compared = [Compared(None, None, 1.0, 1.0, 1.0, _accuracy(read, scored.y), *extent)]
     progress = watch("compare")
     for number, recipe in enumerate(recipes, 1):
         quantized = quantize(network, calibration, scored.steps, recipe=recipe)
@@ -142,6 +146,7 @@ def compare(
                 _mean([f1(*pair, 2) for pair in pairs]),
                 float((read == got).all(0).mean()),
                 _accuracy(got, scored.y),
+                *extent,
             )
         )
         progress(number, len(recipes))

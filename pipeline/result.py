@@ -42,7 +42,9 @@ MOST_CONTESTED, MOST_UNDECIDED, MOST_SILENT = 0.01, 0.5, 0.5
 of round numbers meets its threshold exactly, and often), samples with no output."""
 
 
-def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float) -> Verdict:
+def decide(
+    source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity, max_loss: float, overlaps: bool = False
+) -> Verdict:
     """PASSED only if all three proofs hold; INCONCLUSIVE where the data cannot tell.
 
     A graph that is not the model never comes this far: `equivalence.require_equal` raises.
@@ -52,6 +54,7 @@ def decide(source: SourceEquivalence | None, parity: Parity, fidelity: Fidelity,
     loss = fidelity.loss
     bound = f"95 % bound {percent(loss.high, 3)}, allowed {100 * max_loss:g} %"
     said = f"{fidelity.metric} loss {percent(loss.value)}, {bound}"
+    said += "; scales were chosen on samples that are scored too" if overlaps else ""
     if loss.low > max_loss:
         return Verdict("FAILED", said)
     doubts = _doubts(source, parity, fidelity, max_loss)

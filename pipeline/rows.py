@@ -24,6 +24,7 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy" if data["fidelity"]["metric"] == "accuracy" else "agreement", _score(data["fidelity"])),
         *_outputs(data),
         ("data", _data(data)),
+        ("input coding", _inputs(data["inputs"])),
         ("integers", _recipe(data["recipe"], data["program"])),
         ("source equivalence", _source(data["source"])),
         *_warnings(data),
@@ -81,9 +82,22 @@ def _data(data: dict[str, Any]) -> str:
     return "; ".join([said, *lost])
 
 
+def _inputs(inputs: dict[str, Any]) -> str:
+    """How values enter the chip."""
+    return "; ".join(f"{name}: {_coding(coding)}" for name, coding in inputs.items())
+
+
+def _coding(coding: dict[str, Any]) -> str:
+    if coding["scale"] != 1:
+        return f"currents, as graded spikes of {coding['bits']} bits in steps of {coding['scale']:.4g}"
+    return "spikes" if coding["bits"] == 1 else f"graded spikes of {coding['bits']} bits"
+
+
 def _recipe(recipe: dict[str, Any], program: dict[str, Any]) -> str:
-    how = "scales given" if recipe["method"] == "given" else f"scales by the method {recipe['method']}"
-    return f"{program['neurons']} neurons, {program['synapses']} synapses of {recipe['bits']} bits, {how}"
+    tuned = "as they were trained (the float model beside them is the fine-tuned one, not the one before)"
+    how = tuned if recipe["method"] == "given" else f"scales by the method {recipe['method']}"
+    size = f"{program['neurons']} neurons, {program['synapses']} synapses, those of biases among them"
+    return f"{size}; weights of {recipe['bits']} bits, {how}"
 
 
 def _outputs(data: dict[str, Any]) -> list[tuple[str, str]]:

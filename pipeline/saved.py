@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ NOT_OURS = (OSError, ValueError, LookupError, ArithmeticError, TypeError, Attrib
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """What report.json holds. Raises `SpikeportError` (`file-missing`, `file-format`)."""
+    """What report.json holds. Raises `SpikeportError` (`file-missing`, `file-format`, `bundle-altered`)."""
     return _versioned(folder / "report.json", "it says what was lost")
 
 
@@ -45,8 +46,21 @@ def understood(path: Path) -> Iterator[None]:
         raise refuse("file-format", str(path), what, why, "Port the model again.") from error
 
 
+def require_unaltered(path: Path) -> None:
+    """Raise `SpikeportError` (`bundle-altered`) where the manifest beside a file says that it was another."""
+    manifest = path.parent / "manifest.json"
+    if not manifest.is_file():
+        return
+    with understood(manifest):
+        wanted = document(manifest, "it says what the bundle holds")["files"].get(path.name)
+    if wanted != hashlib.sha256(path.read_bytes()).hexdigest():
+        what, why = "it is not the file that was written", "manifest.json beside it has another SHA-256 for it"
+        raise refuse("bundle-altered", str(path), what, why, "Port again, or get the bundle again from who made it.")
+
+
 def _versioned(path: Path, why: str) -> dict[str, Any]:
     found = document(path, why)
+    require_unaltered(path)
     with understood(path):
         if found["schema"] != SCHEMA:
             raise ValueError(f"its schema is {found['schema']!r}, this spikeport reads {SCHEMA}")

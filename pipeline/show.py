@@ -143,7 +143,10 @@ def compared(found: Sequence[Compared], in_json: bool) -> None:
         rows.append((row.bits or "float", row.method or "", *f1, percent(row.agreement), percent(row.accuracy)))
     out.print(table(headings, rows))
     best = max(found[1:], key=lambda row: (row.spike_f1 or 0.0, row.agreement))
-    verdict("PASSED", f"{best.method} keeps most spikes; scored on data that chose no scale")
+    samples = (
+        f"{found[0].samples} samples that chose no scale" if found[0].apart else "the samples that chose the scales"
+    )
+    verdict("PASSED", f"{best.method} keeps most spikes, scored on {samples}")
 
 
 def drawn(path: Path, report: dict[str, Any], open_it: bool, in_json: bool) -> None:

@@ -80,7 +80,8 @@ class Planner:
         values = {name: array(p).astype(np.float64) for name, p in trainable(model).items()}
         if all(field == "bias" for _, field in found):
             what = f"of its parameters that learn, {', '.join(values) or 'none'}, none is a weight between neurons"
-            raise refuse("tune-unsupported", self.opened.name, what, "weights are what is tuned", "Unfreeze weights.")
+            how = "Unfreeze weights; if another tuner still holds the model, call its finish() first."
+            raise refuse("tune-unsupported", self.opened.name, what, "weights are what is tuned", how)
         return linear_map.find(self.opened.graph, self.dt, found, values)
 
     def _shape(self, name: str) -> tuple[int, ...]:

@@ -70,6 +70,7 @@ CODES: dict[str, str] = {
     "output-exists": "the output path holds something that is not ours to replace",
     "output-unknown": "the layer to read the answer from is not said, or is not an output",
     "output-unwritable": "the output path cannot be written",
+    "bundle-altered": "a file of a bundle is not the one that was written",
     "program-altered": "the Program of a bundle is not the one that its report speaks of",
     "program-invalid": "the Program breaks a rule of its arithmetic",
     "readout-may-spike": "a read-out without spikes cannot be proven to stay below its threshold",

@@ -254,12 +254,44 @@ def test_a_page_that_another_version_made_is_replaced_and_the_manifest_says_so(b
     assert found["report.html"] == hashlib.sha256((tmp_path / "out" / "report.html").read_bytes()).hexdigest()
 
 
+def put(path, content):
+    """Write a file of a bundle as if it had been written so: its manifest says the same."""
+    path.write_text(content)
+    manifest = path.with_name("manifest.json")
+    if path != manifest:
+        held = json.loads(manifest.read_text())
+        held["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        manifest.write_text(json.dumps(held))
+
+
+@pytest.mark.parametrize("verb", ["report", "explain", "verify"])
+def test_a_verdict_that_was_edited_is_not_repeated(verb, bundle, tmp_path, command):
+    shutil.copytree(bundle, tmp_path / "out")
+    path = tmp_path / "out" / "report.json"
+    path.write_text(path.read_text().replace('"samples"', '"samples "', 1))
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 3), np.uint8))
+    status, out, err = command(verb, tmp_path / "out", *(("--data", tmp_path / "x.npy") if verb == "verify" else ()))
+    assert (status, out) == (2, "")
+    assert err.startswith("bundle-altered")
+
+
+def test_a_result_does_not_replace_a_file_of_its_bundle(bundle, tmp_path, command):
+    shutil.copytree(bundle, tmp_path / "out")
+    kept = (tmp_path / "out" / "trace.npz").read_bytes()
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 3), np.uint8))
+    ends = ("--data", tmp_path / "x.npy", "-o", tmp_path / "out" / "trace.npz")
+    status, _, err = command("run", tmp_path / "out", *ends)
+    assert status == 2
+    assert err.startswith("output-exists")
+    assert (tmp_path / "out" / "trace.npz").read_bytes() == kept
+
+
 @pytest.mark.parametrize("name", ["report.json", "plots.json", "manifest.json"])
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"schema": 2}', '{"schema": 1}', '{"files": 3}', "\x00"])
 def test_what_is_not_a_bundle_is_refused_and_left_alone(name, content, bundle, tmp_path, command):
     shutil.copytree(bundle, tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("mine")
-    (tmp_path / "out" / name).unlink() if content is None else (tmp_path / "out" / name).write_text(content)
+    (tmp_path / "out" / name).unlink() if content is None else put(tmp_path / "out" / name, content)
     status, _, err = command("report", tmp_path / "out")
     assert status == 2
     assert ("file-missing" if content is None else "file-format") in err
@@ -291,7 +323,7 @@ def test_whatever_stands_in_its_files_there_is_a_page_or_an_error(bundle, tmp_pa
         for key in way:
             inside = inside[key]
         inside[last] = wild[trial % len(wild)]
-        path.write_text(json.dumps(changed))
+        put(path, json.dumps(changed))
         try:
             draw(tmp_path / "out")
             found.append("a page")

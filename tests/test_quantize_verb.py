@@ -64,7 +64,7 @@ def test_it_compares_every_method(files, command):
     assert all(row["bits"] == 2 and 0 < row["spike_f1"] < 1 and 0 <= row["accuracy"] <= 1 for row in rows[1:])
     text = command("quantize", files / "m.nir", "--data", files / "x.npz", "--compare", "--bits", "2")[1]
     best = max(rows[1:], key=lambda row: row["spike_f1"])["method"]
-    assert text.splitlines()[-1] == f"PASSED: {best} keeps most spikes; scored on data that chose no scale"
+    assert text.splitlines()[-1] == f"PASSED: {best} keeps most spikes, scored on 48 samples that chose no scale"
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,18 @@ def test_a_file_that_is_not_a_program_is_not_replaced(files, command, tmp_path):
     assert status == 2
     assert err.startswith("output-exists")
     assert mine.read_text() == "mine"
+
+
+def test_a_comparison_writes_nothing(files, command, tmp_path):
+    ends = ("--data", files / "x.npz", "--compare", "-o", tmp_path / "p.npz")
+    status, _, err = command("quantize", files / "m.nir", *ends)
+    assert status == 2
+    assert err.startswith("option-range")
+    assert not (tmp_path / "p.npz").exists()
+
+
+def test_bits_that_mean_nothing_are_an_error_of_ours(files, command):
+    for bits in ("0", "9"):
+        status, _, err = command("quantize", files / "m.nir", "--data", files / "x.npz", "--bits", bits)
+        assert status == 2
+        assert err.startswith("option-range")

@@ -319,3 +319,35 @@ def test_currents_are_rounded_as_a_port_rounds_them():
     trained(tuner, found, epochs=1)
     tuner.finish()
     assert set(differences(tuner.trace(found["x"]), ported(model, tuner, found).trace).values()) == {0}
+
+
+def test_scales_are_those_of_a_finished_tuner_and_a_finished_tuner_is_done():
+    """Without this, `port(..., scales=tuner.scales)` before `finish` would silently choose scales of its own."""
+    model, found = built(subtracting), data()
+    tuner = spikeport.tune(model, found)
+    with pytest.raises(SpikeportError) as early:
+        _ = tuner.scales
+    assert early.value.code == "tune-unsupported"
+    tuner.finish()
+    for late in (lambda: tuner(found["x"]), tuner.finish):
+        with pytest.raises(SpikeportError) as error:
+            late()
+        assert error.value.code == "tune-unsupported"
+        assert "finish() was called" in str(error.value)
+
+
+def test_training_that_diverged_is_said_so():
+    model, found = built(subtracting), data()
+    tuner = spikeport.tune(model, found)
+    with torch.no_grad():
+        next(tuner.parameters())[0] = float("nan")
+    with pytest.raises(SpikeportError) as error:
+        tuner(found["x"])
+    assert "NaN" in str(error.value)
+
+
+def test_a_function_is_not_the_module_that_it_builds():
+    for call in (spikeport.tune, spikeport.port):
+        with pytest.raises(SpikeportError) as error:
+            call(subtracting, data())
+        assert error.value.code == "model-unknown"
