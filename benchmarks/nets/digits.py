@@ -11,5 +11,6 @@ sys.path.insert(0, str(FOLDER))
 import data  # noqa: E402
 import model  # noqa: E402
 import train  # noqa: E402
+import tune  # noqa: E402
 
-__all__ = ["FOLDER", "data", "model", "train"]
+__all__ = ["FOLDER", "data", "model", "train", "tune"]
