@@ -16,7 +16,7 @@ from spikeport.pipeline.methods import METHODS, Fit, Problem
 from spikeport.pipeline.network import NetworkLayer, Projection
 from spikeport.pipeline.recipe import Grid, Recipe
 from spikeport.pipeline.scales import Rows, choose, fitting
-from spikeport.pipeline.sharing import owners, parameters
+from spikeport.pipeline.sharing import Parameters, owners, parameters
 from spikeport.sim import arith
 from spikeport.sim.synapses import AnySynapse, SparseSynapse
 
@@ -92,17 +92,7 @@ def fitted(
         return Fitted(rows, np.zeros(layer.size), scale.unit, exponents, {})
     first = np.searchsorted(owner, np.arange(owner[-1] + 1))
     found = parameters(owner, rows.weights)
-    forced = Forced(layer, rows, projections, calibration.seen)
-
-    def applied(fit: Fit) -> Fitted:
-        unit, moved = fit.unit[owner], (fit.bias / fit.unit)[owner]
-        mantissas = found.spread(fit.mantissas.astype(np.int64))
-        return Fitted(replace(rows, bias=rows.bias + moved), moved, unit, exponents, mantissas)
-
-    def error(fit: Fit) -> Float:
-        made = applied(fit)
-        return np.asarray(np.bincount(owner, weights=forced.error(_meant(made), made.rows.bias)), np.float64)
-
+    attempt = _Attempt(rows, owner, exponents, found, Forced(layer, rows, projections, calibration.seen))
     threshold = _common(rows.threshold, owner) if layer.spikes else np.full(len(first), np.nan)
     problem = Problem(
         found,
@@ -114,9 +104,31 @@ def fitted(
         grid,
         bool(rows.bias.any()),
         lambda: traces(layer, projections, calibration.seen),
-        error,
+        attempt.error,
     )
-    return applied(METHODS[recipe.method](problem))
+    return attempt.applied(METHODS[recipe.method](problem))
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """A layer that is being fitted: what a method's Fit [owner] makes of it."""
+
+    rows: Rows
+    owner: Index
+    exponents: dict[str, int]
+    parameters: Parameters
+    forced: Forced
+
+    def applied(self, fit: Fit) -> Fitted:
+        unit, moved = fit.unit[self.owner], (fit.bias / fit.unit)[self.owner]
+        mantissas = self.parameters.spread(fit.mantissas.astype(np.int64))
+        return Fitted(replace(self.rows, bias=self.rows.bias + moved), moved, unit, self.exponents, mantissas)
+
+    def error(self, fit: Fit) -> Float:
+        """[owner]; see `forced`."""
+        made = self.applied(fit)
+        off = self.forced.error(_meant(made), made.rows.bias)
+        return np.asarray(np.bincount(self.owner, weights=off), np.float64)
 
 
 def _meant(made: Fitted) -> dict[str, Matrix]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ from spikeport.pipeline import datasets
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode
-from spikeport.pipeline.fidelity import require_answers
+from spikeport.pipeline.fidelity import judge
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import METHODS, Recipe
-from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.files import require_replaceable
 from spikeport.sim.progress import Watch
@@ -119,53 +118,24 @@ def compare(
     the rest.
     """
     learned, scored, overlaps = datasets.apart(found.given, None)
-    extent = len(scored), not overlaps
     network, stimulus = found.network, found.stimulus(scored)
     recipes = [Recipe(b, method) for b in bits for method in methods]
     spiking = {layer.name: layer.spikes for layer in network.layers if layer.name in network.outputs}
     outputs = decoding.read(output, decode, spiking, scored.y is not None)
     calibration = calibrate(network, found.stimulus(learned), watch("calibrate"))
-    want = float_model.run(network, stimulus, progress=watch("float"))
-    if scored.y is not None:
-        require_answers(scored.y, want[next(iter(outputs))].v.shape[2])
-    read = _answers(outputs, {name: want[name].spikes for name in outputs}, {name: want[name].v for name in outputs})
-    compared = [Compared(None, None, 1.0, 1.0, 1.0, _accuracy(read, scored.y), *extent)]
-    progress = watch("compare")
+    want, progress = float_model.run(network, stimulus, progress=watch("float")), watch("compare")
+    compared: list[Compared] = []
     for number, recipe in enumerate(recipes, 1):
         quantized = quantize(network, calibration, scored.steps, recipe=recipe)
         trace = fast.run(quantized.program, encode(network, quantized.inputs, stimulus))
-        scales = quantized.scales
-        volts = {name: scales[name].comparable(_known(trace[name].v)) for name in outputs}
-        got = _answers(outputs, {name: trace[name].spikes for name in outputs}, volts)
-        pairs = [(want[layer.name].spikes, trace[layer.name].spikes) for layer in network.layers if layer.spikes]
-        compared.append(
-            Compared(
-                recipe.bits,
-                recipe.method,
-                _mean([f1(*pair, 0) for pair in pairs]),
-                _mean([f1(*pair, 2) for pair in pairs]),
-                float((read == got).all(0).mean()),
-                _accuracy(got, scored.y),
-                *extent,
-            )
-        )
+        far = judge(network, want, quantized, trace, scored.y, outputs)
+        if not compared:
+            compared.append(Compared(None, None, 1.0, 1.0, 1.0, far.float_score, len(scored), not overlaps))
+        f1, f1_2 = (_mean([layer.spike_f1[steps] for layer in far.layers]) for steps in ("0", "2"))
+        scores = (f1, f1_2, far.agreement, far.integer_score)
+        compared.append(Compared(recipe.bits, recipe.method, *scores, len(scored), not overlaps))
         progress(number, len(recipes))
     return compared
-
-
-def _known(v: NDArray[Any] | None) -> NDArray[Any]:
-    if v is None:
-        raise TypeError("a run for comparison records v")
-    return v
-
-
-def _answers(outputs: Mapping[str, str], spikes: Mapping[str, Any], v: Mapping[str, Any]) -> NDArray[np.int64]:
-    """[output, sample]."""
-    return np.array([decoding.answers(way, spikes[name], v[name]) for name, way in outputs.items()])
-
-
-def _accuracy(answers: NDArray[np.int64], labels: NDArray[Any] | None) -> float | None:
-    return None if labels is None else float((answers[0] == labels).mean())
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
