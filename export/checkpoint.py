@@ -52,7 +52,8 @@ def _factory(factory: str, what: str) -> SpikeportError:
         f"--model {factory}",
         what,
         "a checkpoint holds weights only; the factory builds the module that they belong to",
-        "Name a function without arguments that returns your module, e.g. mypackage.model:build.",
+        "Name a function without arguments that returns your module, e.g. mypackage.model:build, and run where "
+        "mypackage is: in this folder, or on PYTHONPATH.",
     )
 
 
