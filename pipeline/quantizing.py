@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,6 @@ class Compared:
     accuracy: float | None
     samples: int
     apart: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def compare(

@@ -169,3 +169,35 @@ def test_every_part_of_a_program_has_its_own_fingerprint(bundle):
     bent = dataclasses.replace(first, exponent=first.exponent - 1, delay=first.delay + 1)
     other = fingerprints(dataclasses.replace(program, synapses=(bent, *others)))
     assert {key for key in found if found[key] != other[key]} == {f"{first.name}.settings", f"{first.name}.delay"}
+
+
+def test_a_remedy_for_weights_begins_with_what_costs_no_training(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    by_weights = next(bar for bar in report["attribution"]["bars"] if bar["kind"] == "weights")
+    by_weights["alone"]["spike_f1"] = 0.5
+    for recipe, said in (
+        ({"bits": 8, "method": "spikes"}, ": fine-tune"),
+        ({"bits": 3, "method": "spikes"}, ": give them more than 3 bits, or fine-tune"),
+        ({"bits": 8, "method": "mse"}, ": find scales by the method spikes, or fine-tune"),
+        ({"bits": 8, "method": "given"}, ": fine-tune"),
+    ):
+        assert any(said in line for line in advice(report | {"recipe": recipe}))
+
+
+def test_the_headline_says_how_values_enter_and_what_chose_the_scales(bundle):
+    report = json.loads((bundle / "report.json").read_text())
+    assert dict(headline(report))["input coding"] == "input: spikes"
+    report["inputs"] = {"a": {"bits": 5, "scale": 1.0, "saturated": 0}, "b": {"bits": 8, "scale": 0.25, "saturated": 0}}
+    wanted = "a: graded spikes of 5 bits; b: currents, as graded spikes of 8 bits in steps of 0.25"
+    assert dict(headline(report))["input coding"] == wanted
+    assert report["calibration"]["overlaps_scored_data"] == ("scored too" in report["verdict_why"])
+    report["recipe"] = {"bits": 4, "method": "given"}
+    assert "the fine-tuned one" in dict(headline(report))["integers"]
+
+
+def test_scales_that_scored_data_chose_are_said_in_the_verdict():
+    made = graphs.chain(graphs.affine(4, 3), graphs.lif())
+    data = {"x": graphs.spikes(), "dt": graphs.DT}
+    other = {"x": graphs.spikes(seed=1), "dt": graphs.DT}
+    said = [port(made, data, calibration=chosen, engines=["fast", "reference"]).verdict.why for chosen in (data, other)]
+    assert ["scored too" in why for why in said] == [True, False]
