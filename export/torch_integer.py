@@ -16,6 +16,7 @@ import torch
 
 from spikeport.export.torch_neurons import NEURONS, State, Tensor, integers, wrap32
 from spikeport.sim.errors import refuse
+from spikeport.sim.order import groups
 from spikeport.sim.program import AlwaysOn, AnyLayer, Program, SparseSynapse, Synapse
 from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
@@ -205,22 +206,6 @@ class _GroupRun:
         return [
             s for s in program.into(layer.name) if not (replaced and isinstance(program.sources[s.source], AlwaysOn))
         ]
-
-
-def groups(program: Program) -> list[list[AnyLayer]]:
-    """Layers that reach each other together, each in the order of phases; every group after those that reach it."""
-    layers = sorted(program.layers, key=lambda layer: layer.phase)
-    place = {layer.name: i for i, layer in enumerate(layers)}
-    reaches = np.eye(len(layers), dtype=bool)
-    for synapse in program.synapses:
-        if synapse.source in place:
-            reaches[place[synapse.source], place[synapse.target]] = True
-    for k in range(len(layers)):
-        reaches |= np.outer(reaches[:, k], reaches[k])
-    together = reaches & reaches.T
-    first = together.argmax(1)
-    order = sorted(set(first.tolist()), key=lambda i: (int(reaches[:, i].sum()), i))  # whoever reaches more is earlier
-    return [[layer for layer, own in zip(layers, first, strict=True) if own == i] for i in order]
 
 
 def run(

@@ -34,6 +34,12 @@ def _fast() -> Engine:
     return fast.run
 
 
+def _fallback() -> Engine:
+    from spikeport.sim import fallback
+
+    return fallback.run
+
+
 def _lava() -> Engine:
     from spikeport.hw_targets import lava_run
 
@@ -54,10 +60,16 @@ def _torch() -> Engine:
     return torch_integer.run
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"reference": _reference, "fast": _fast, "lava": _lava, "torch": _torch}
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "reference": _reference,
+    "fast": _fast,
+    "fast:fallback": _fallback,
+    "lava": _lava,
+    "torch": _torch,
+}
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 
-OPTIONS = {"lava": ("python", "time_limit"), "torch": ("device",)}
+OPTIONS = {"fast": ("threads",), "lava": ("python", "time_limit"), "torch": ("device",)}
 """Engine -> the options that it takes beyond the protocol."""
 
 

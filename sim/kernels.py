@@ -1,7 +1,7 @@
-"""The rules of `arith` once more, for arrays: what `fast` runs, compiled by numba.
+"""The rules of `arith` once more, for arrays: what `fast:fallback` runs, compiled by numba.
 
 Stated independently of `arith` on purpose (see there). Carriers: int64 for every intermediate, so nothing wraps but
-where a rule says so; results are stored as int32, which is `arith.wrap32`. Integers throughout, no float carriers yet.
+where a rule says so; results are stored as int32, which is `arith.wrap32`. Integers throughout.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+MOST_AXONS = 2**24 - 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -38,6 +39,23 @@ def add_events(spikes: Array, weights: Array, exponent: int, total: Array) -> No
             for i in range(targets):
                 scaled = row[i] << exponent if exponent >= 0 else row[i] >> -exponent
                 total[k, i] = np.int32(np.int64(total[k, i]) + scaled)
+
+
+@numba.njit(cache=True, nogil=True)
+def add_spikes(spikes: Array, weights: Array, exponent: int, total: Array) -> None:
+    """As `add_events`, of binary spikes uint8 from at most `MOST_AXONS`: their sum fits into int32 before its shift."""
+    samples, sources = spikes.shape
+    targets = weights.shape[1]
+    row = np.empty(targets, np.int32)
+    for k in range(samples):
+        row[:] = 0
+        for j in range(sources):
+            if spikes[k, j] != 0:
+                for i in range(targets):
+                    row[i] += weights[j, i]
+        for i in range(targets):
+            scaled = np.int64(row[i]) << exponent if exponent >= 0 else np.int64(row[i]) >> -exponent
+            total[k, i] = np.int32(np.int64(total[k, i]) + scaled)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,13 +15,13 @@ Stimulus = Mapping[str, NDArray[Any]]
 """Input name -> integers [sample, step, *input shape]."""
 
 
-def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[np.int32]]:
-    """The inputs as int32 [sample, step, axon], in the Program's order.
+def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[Any]]:
+    """The inputs [sample, step, axon], uint8 or, graded, int32, in the Program's order; not copied where they are so.
 
     Raises `SpikeportError`: `data-shape`, `data-values`, `data-not-binary`, `data-range`, `data-empty`, all at once.
     """
     findings: list[Finding] = []
-    flat: dict[str, NDArray[np.int32]] = {}
+    flat: dict[str, NDArray[Any]] = {}
     for part in program.inputs:
         if part.name not in stimulus:
             raise refuse(
@@ -36,7 +36,7 @@ def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[np.int32]
         if problem:
             findings.append(problem)
         else:
-            flat[part.name] = np.ascontiguousarray(values.reshape(*values.shape[:2], part.size), np.int32)
+            flat[part.name] = np.ascontiguousarray(values.reshape(*values.shape[:2], part.size), part.wire.dtype)
     if findings:
         raise SpikeportError(*findings)
     if len({values.shape[:2] for values in flat.values()}) > 1:

@@ -47,6 +47,11 @@ class LayerTrace:
         u, v = (None if values is None else values[samples] for values in (self.u, self.v))
         return LayerTrace(self.phase, self.spikes[samples], u, v)
 
+    def steps(self, steps: slice) -> LayerTrace:
+        """Some steps only."""
+        u, v = (None if values is None else values[:, steps] for values in (self.u, self.v))
+        return LayerTrace(self.phase, self.spikes[:, steps], u, v)
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:

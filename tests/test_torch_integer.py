@@ -10,6 +10,7 @@ from programs import edge_case, random_case
 
 from spikeport.sim import fast, reference
 from spikeport.sim.errors import SpikeportError
+from spikeport.sim.order import groups
 from spikeport.sim.program import NEURON_OPERATIONS, SYNAPSE_OPERATIONS, Input, Layer, Program, SigmaDeltaLayer, Synapse
 from spikeport.sim.trace import compare
 
@@ -60,7 +61,7 @@ def test_layers_are_grouped_with_those_they_wait_for():
     ways = [("x", "a", 2), ("a", "b", 1), ("b", "c", 1), ("c", "b", 2), ("c", "d", 1)]
     synapses = tuple(Synapse(f"{s}{t}", s, t, [[1]], 0, delay) for s, t, delay in ways)
     program = Program((Input("x", (1,)),), (), tuple(layers), synapses, ("d",))
-    assert [[layer.name for layer in group] for group in torch_integer.groups(program)] == [["a"], ["b", "c"], ["d"]]
+    assert [[layer.name for layer in group] for group in groups(program)] == [["a"], ["b", "c"], ["d"]]
 
 
 def test_a_sum_that_float64_could_round_is_refused():

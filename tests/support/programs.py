@@ -24,18 +24,31 @@ DECAYS = [0, 1, 2, 409, 2048, 4095, 4096]
 THRESHOLDS = [0, 1, 40, 5000, 131071]
 
 
+SHAPES = [(1,), (15,), (16,), (17,), (48,), (63,), (64,), (65,), (130,), (300,), (600,)]
+"""About the widths of the fast engine's rows, and more axons than it adds at once."""
+IMAGES = [(1, 4, 4), (3, 4, 4), (8, 4, 4), (16, 4, 4), (24, 4, 4)]
+
+
 def random_case(
-    seed: int, steps: int | None = None, samples: int | None = None, prefix: str = ""
+    seed: int, steps: int | None = None, samples: int | None = None, prefix: str = "", large: bool = False
 ) -> tuple[Program, dict[str, np.ndarray]]:
-    """(Program, stimulus) of 1 to 4 layers with recurrence, skips, delays, biases and resets; one seed, one case."""
+    """(Program, stimulus) of 1 to 4 layers with recurrence, skips, delays, biases and resets; one seed, one case.
+
+    Layers of 1 to 5 neurons, or `large` ones, of `SHAPES` or all of `IMAGES`, with convolutions between them.
+    """
     rng = np.random.default_rng(seed)
-    wire = Wire(int(rng.choice([1, 1, 2, 8, 22])))
-    inputs = (Input(f"{prefix}x", (int(rng.integers(1, 6)),), wire),)
+    wire = Wire(int(rng.choice([1, 1, 2, 8, 22] if not large else [1, 1, 1, 2, 8])))
+    shapes = IMAGES if rng.random() < 0.4 else SHAPES
+
+    def shape() -> tuple[int, ...]:
+        return tuple(shapes[rng.integers(len(shapes))]) if large else (int(rng.integers(1, 6)),)
+
+    inputs = (Input(f"{prefix}x", shape(), wire),)
     depth = int(rng.integers(1, 5))
     layers = tuple(
-        _sigma_delta(rng, f"{prefix}l{i}", i, i == depth - 1)
+        _sigma_delta(rng, f"{prefix}l{i}", i, i == depth - 1, shape())
         if rng.random() < 0.25
-        else _layer(rng, f"{prefix}l{i}", i)
+        else _layer(rng, f"{prefix}l{i}", i, shape())
         for i in range(depth)
     )
     always_on = tuple(AlwaysOn(f"{prefix}on{layer.name}", layer.phase - 1) for layer in layers if rng.random() < 0.5)
@@ -47,6 +60,8 @@ def random_case(
         limit = 20 if part.wire.bits == 22 else 127  # keeps every sum below 2**30
         weights = rng.integers(-limit - 1, limit + 1, (target.size, part.size))
         weights[rng.random(weights.shape) < 0.3] = rng.choice([-limit - 1, 0, limit])
+        if len(part.shape) == 3 and rng.random() < 0.7:
+            weights = convolution(rng.integers(-limit - 1, limit + 1, (target.shape[0], part.shape[0], 3, 3)))
         shortest = max(1, target.phase - part.phase)
         longest = shortest + rng.choice([0, 0, 1, 4])
         delay = rng.integers(shortest, longest + 1, part.size)
@@ -66,10 +81,22 @@ def random_case(
         if f"{prefix}on{layer.name}" in sources:
             join(f"{prefix}on{layer.name}", layer)
     program = Program(inputs, always_on, layers, tuple(synapses), (layers[-1].name,))
-    shape = (samples or int(rng.integers(1, 4)), steps or int(rng.integers(1, 13)), *inputs[0].shape)
-    stimulus = rng.integers(wire.low, wire.high + 1, shape)
-    stimulus[rng.random(shape) < 0.2] = wire.high
+    size = (samples or int(rng.integers(1, 4)), steps or int(rng.integers(1, 13)), *inputs[0].shape)
+    stimulus = rng.integers(wire.low, wire.high + 1, size)
+    stimulus[rng.random(size) < 0.2] = wire.high
+    if large:
+        stimulus[rng.random(size) < rng.choice([0.0, 0.5, 0.9, 1.0])] = rng.choice([0, 0, wire.high])
     return program, {inputs[0].name: stimulus}
+
+
+def convolution(kernel: np.ndarray) -> np.ndarray:
+    """The matrix of a kernel [out, in, 3, 3] on images of 4 by 4, with zeros around them."""
+    targets, sources = kernel.shape[:2]
+    matrix = np.zeros((targets, 4, 4, sources, 4, 4), int)
+    for y, x, dy, dx in np.ndindex(4, 4, 3, 3):
+        if 0 <= y + dy - 1 < 4 and 0 <= x + dx - 1 < 4:
+            matrix[:, y, x, :, y + dy - 1, x + dx - 1] = kernel[:, :, dy, dx]
+    return matrix.reshape(targets * 16, sources * 16)
 
 
 def sparse(synapse: Synapse) -> SparseSynapse:
@@ -82,8 +109,8 @@ def sparse(synapse: Synapse) -> SparseSynapse:
     )
 
 
-def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
-    size = int(rng.integers(1, 6))
+def _layer(rng: np.random.Generator, name: str, depth: int, shape: tuple[int, ...]) -> Layer:
+    size = int(np.prod(shape))
     biased = rng.random() < 0.5
     biases = [-4096, -1, 0, 1, 4095, int(rng.integers(-4096, 4096))]
     kind, extra = Layer, {}
@@ -97,7 +124,7 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
         }
     return kind(
         name,
-        (size,),
+        shape,
         depth + 1 + (int(rng.choice([0, 0, 2])) if depth else 0),
         decay_u=rng.choice(DECAYS, size),
         decay_v=rng.choice(DECAYS, size),
@@ -109,8 +136,10 @@ def _layer(rng: np.random.Generator, name: str, depth: int) -> Layer:
     )
 
 
-def _sigma_delta(rng: np.random.Generator, name: str, depth: int, last: bool) -> SigmaDeltaLayer:
-    size = int(rng.integers(1, 6))
+def _sigma_delta(
+    rng: np.random.Generator, name: str, depth: int, last: bool, shape: tuple[int, ...]
+) -> SigmaDeltaLayer:
+    size = int(np.prod(shape))
     role = str(rng.choice(["delta", "sigma_delta", "sigma_delta", *(["sigma", "sigma"] if last else [])]))
     spike, state = (int(rng.choice([0, 3, 6, 7])) for _ in range(2))
     highest = min(2**17, 2 ** (31 - spike - state)) - 1
@@ -118,7 +147,7 @@ def _sigma_delta(rng: np.random.Generator, name: str, depth: int, last: bool) ->
     thresholds = np.minimum(rng.choice([0, 1, 13, highest], size), highest)
     return SigmaDeltaLayer(
         name,
-        (size,),
+        shape,
         depth + 1,
         threshold=np.full(size, thresholds[0]) if same else thresholds,
         bias=rng.choice([-4096, 0, 1, 4095], size) if role == "sigma_delta" and rng.random() < 0.5 else 0,

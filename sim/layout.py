@@ -1,0 +1,167 @@
+"""In which order the fast engine keeps a layer's neurons, and its synapses as rows and runs for the kernels.
+
+An image is kept with its channels last, if that makes longer runs: a spike then reaches the targets of one kernel row
+side by side. No result depends on it; `Order` leads back to the Program's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim.program import Program, SparseSynapse
+
+Array = NDArray[Any]
+LANES = 16
+"""Rows of targets are filled up to a multiple of this."""
+
+
+def padded(size: int) -> int:
+    return -(-size // LANES) * LANES
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """`neuron[i]` is the neuron kept at place i, int64; None: as the Program has them."""
+
+    neuron: Array | None = None
+
+    @cached_property
+    def place(self) -> Array | None:
+        """Where each neuron is kept."""
+        return None if self.neuron is None else np.argsort(self.neuron)
+
+    def kept(self, values: Array) -> Array:
+        """Per-neuron values, in this order."""
+        return values if self.neuron is None else values[..., self.neuron]
+
+    def restored(self, values: Array) -> Array:
+        """The inverse of `kept`."""
+        return values if self.place is None else values[..., self.place]
+
+    def places(self, neurons: Array) -> Array:
+        """Where these neurons are kept."""
+        return neurons if self.place is None else self.place[neurons]
+
+
+def orders(program: Program) -> dict[str, Order]:
+    """By source: that of the layer, or the Program's own."""
+    found = {name: Order() for name in program.sources}
+    for layer in program.layers:
+        sparse = [s for s in program.into(layer.name) if isinstance(s, SparseSynapse) and len(s.values)]
+        if len(layer.shape) > 1 and layer.shape[0] > 1 and sparse:
+            channels_last = Order(np.moveaxis(np.arange(layer.size).reshape(layer.shape), 0, -1).ravel())
+            if _run_count(sparse, channels_last) < _run_count(sparse, Order()):
+                found[layer.name] = channels_last
+    return found
+
+
+def _run_count(synapses: Iterable[SparseSynapse], order: Order) -> int:
+    """In how many runs the targets of all axons lie."""
+    return sum(len(_run_starts(*_sorted(synapse.indices, order.places(synapse.rows))[:2])) for synapse in synapses)
+
+
+def _sorted(axons: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """(axons, targets, which) by axon, then by target."""
+    which = np.lexsort((targets, axons))
+    return axons[which], targets[which], which
+
+
+GAP = 8
+"""Targets that a run may skip, with weights of 0: less work than another run."""
+
+
+def _run_starts(axons: Array, targets: Array) -> Array:
+    """Where a new run begins: another axon, or a target too far off."""
+    goes_on = (np.diff(axons) == 0) & (np.diff(targets) <= GAP)
+    return np.flatnonzero(np.concatenate([[True], ~goes_on])) if len(axons) else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A matrix in slabs, as `kernels_events.add_dense` takes it."""
+
+    by64: Array
+    by32: Array
+    by16: Array
+    axons: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights."""
+        return len(self.by64) + len(self.by32) + len(self.by16)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Synapses in runs, as `kernels_events.add_runs` takes them."""
+
+    first: Array
+    runs: Array
+    values: Array
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights."""
+        return len(self.values)
+
+
+def rows(weights: Array) -> Rows:
+    """From `weights` int8 [target, axon], both in the order that is kept."""
+    targets, axons = weights.shape
+    across = np.zeros((axons, padded(targets)), np.int8)
+    across[:, :targets] = weights.T
+    whole = padded(targets) // 64 * 64
+    slabs = across[:, :whole].reshape(axons, -1, 64).transpose(1, 0, 2)
+    middle = whole + 32 * ((padded(targets) - whole) // 32)
+    parts = (slabs, across[:, whole:middle], across[:, middle:])
+    by64, by32, by16 = (np.ascontiguousarray(part).ravel() for part in parts)
+    return Rows(by64, by32, by16, axons)
+
+
+def runs(axons: Array, targets: Array, values: Array, count: int) -> Runs:
+    """From the synapses' axons (of `count`), targets and weights int8. Axons whose weights are alike share them."""
+    axons, targets, which = _sorted(axons, targets)
+    starts = _run_starts(axons, targets)
+    ends = np.append(starts[1:], len(axons)) - 1
+    lengths = targets[ends] - targets[starts] + 1 if len(axons) else starts
+    places = np.cumsum(lengths) - lengths
+    filled = np.zeros(int(lengths.sum()), np.int8)
+    filled[targets + np.repeat(places - targets[starts], ends + 1 - starts)] = values[which]
+    first = np.searchsorted(axons[starts], np.arange(count + 1))
+    shared, moved = _shared(filled, np.append(places, len(filled))[first])
+    return _listed(first, targets[starts], places + moved[axons[starts]], lengths, shared)
+
+
+def _listed(first: Array, targets: Array, places: Array, lengths: Array, values: Array) -> Runs:
+    table = np.stack([targets, places, lengths], 1)
+    return Runs(first.astype(np.uint32), np.ascontiguousarray(table, np.uint32), values)
+
+
+def _shared(values: Array, ends: Array) -> tuple[Array, Array]:
+    """(weights of axons that differ, by how much each axon's own have moved): convolutions repeat themselves."""
+    lengths = np.diff(ends)
+    moved = np.zeros(len(lengths), np.int64)
+    kept: list[Array] = []
+    size = 0
+    for length in np.unique(lengths[lengths > 0]):
+        axons = np.flatnonzero(lengths == length)
+        blocks = np.ascontiguousarray(values[ends[axons][:, None] + np.arange(length)])
+        _, chosen, which = np.unique(blocks.view(f"V{length}").ravel(), return_index=True, return_inverse=True)
+        kept.append(blocks[chosen].ravel())
+        moved[axons] = size + which.ravel() * length - ends[axons]
+        size += len(kept[-1])
+    return (np.concatenate(kept) if kept else np.zeros(0, np.int8)), moved
+
+
+def whole_runs(weights: Array) -> Runs:
+    """The same of a matrix int8 [target, axon]: a run an axon."""
+    targets, axons = weights.shape
+    steps = np.arange(axons + 1)
+    one = np.ones(axons, np.int64)
+    return _listed(steps, 0 * one, steps[:-1] * targets, targets * one, np.array(weights.T, np.int8, order="C").ravel())

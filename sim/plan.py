@@ -1,0 +1,250 @@
+"""What the fast engine makes of a Program once, before any run: synapses for the kernels, and rules as int32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.sim import arith, kernels_events, kernels_neurons
+from spikeport.sim.layout import Order, Rows, Runs, orders, padded, rows, runs, whole_runs
+from spikeport.sim.order import groups
+from spikeport.sim.parts import ROLES
+from spikeport.sim.program import AlwaysOn, AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer
+from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
+
+Array = NDArray[Any]
+NO_PAYLOADS = np.zeros(0, np.int32)
+_SHORT = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """The synapses of one lag: their source, the axons that they come from (None: all), and the weights."""
+
+    source: str
+    lag: int
+    axons: Array | None
+    exponent: int
+    graded: bool
+    weights: Rows | Runs
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """Projections of one key take the same events."""
+        return self.source, self.lag, None if self.axons is None else self.axons.tobytes()
+
+    def add(self, events: Array, payloads: Array, starts: Array, total: Array, stride: int, scratch: Array) -> None:
+        """Add to `total` int32 [row * stride] what the events bring."""
+        w = self.weights
+        if isinstance(w, Rows):
+            kernels_events.add_dense(
+                events, starts, w.by64, w.by32, w.by16, w.axons, self.exponent, total, stride, scratch
+            )
+        else:
+            carried = payloads if self.graded else NO_PAYLOADS
+            kernels_events.add_runs(events, carried, starts, w.first, w.runs, w.values, self.exponent, total, stride)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """One layer: its neurons in `order`, what reaches it, and its rule.
+
+    `drives` int32 [lag, stride] is what always-on axons add from model step `lags` on. `own` are the projections from
+    layers of its group, `before` all others; `feedback` is the only one of `own` where the neurons' kernel can add it.
+    """
+
+    layer: AnyLayer
+    order: Order
+    stride: int
+    lags: Array
+    drives: Array
+    before: tuple[Projection, ...]
+    own: tuple[Projection, ...]
+    feedback: Projection | None
+    rule: tuple[Any, ...]
+    begin: tuple[Array, ...]
+    step: Any
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def moved(self) -> bool:
+        """Whether its neurons are kept in another order than the Program's."""
+        return self.order.neuron is not None
+
+    @cached_property
+    def itself(self) -> Projection:
+        """Its own spikes, for what takes their events."""
+        return Projection(self.name, 0, None, 0, False, Runs(*(np.zeros(0, np.int64),) * 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """`groups` of layers that wait for each other, in the order in which they can run; `history`: by source, for how
+    many steps its spikes must be kept; `idle`: what earlier runs leave to later ones.
+    """
+
+    groups: tuple[tuple[LayerPlan, ...], ...]
+    history: dict[str, int]
+    idle: list[Any] = field(default_factory=list)
+
+    @cached_property
+    def widest(self) -> int:
+        """Targets of the widest layer."""
+        return max(layer.stride for group in self.groups for layer in group)
+
+    @cached_property
+    def heaviest(self) -> int:
+        """Bytes of the largest weights."""
+        layers = (layer for group in self.groups for layer in group)
+        return max((p.weights.size for layer in layers for p in (*layer.before, *layer.own)), default=0)
+
+
+_PLANS: WeakKeyDictionary[Program, Plan] = WeakKeyDictionary()
+
+
+def plan(program: Program) -> Plan:
+    """Made once for a Program, and kept as long as it is."""
+    if program not in _PLANS:
+        _PLANS[program] = _made(program)
+    return _PLANS[program]
+
+
+def _made(program: Program) -> Plan:
+    order = orders(program)
+    history = dict.fromkeys(program.sources, 0)
+    for synapse in program.synapses:
+        history[synapse.source] = max(history[synapse.source], int(program.lag(synapse).max(initial=0)))
+    made = tuple(tuple(_layer(program, layer, group, order) for layer in group) for group in groups(program))
+    return Plan(made, history)
+
+
+def _layer(program: Program, layer: AnyLayer, group: list[AnyLayer], order: dict[str, Order]) -> LayerPlan:
+    inside = {other.name for other in group}
+    before: list[Projection] = []
+    own: list[Projection] = []
+    drives: dict[int, Array] = {}
+    for synapse in program.into(layer.name):
+        if isinstance(program.sources[synapse.source], AlwaysOn):
+            _add_drive(drives, program, synapse, order[layer.name])
+        else:
+            (own if synapse.source in inside else before).extend(_projections(program, synapse, order))
+    lags = sorted(drives)
+    stride = padded(layer.size)
+    steady = np.zeros((len(lags), stride), np.int32)
+    for i, lag in enumerate(lags):
+        steady[i, : layer.size] = drives[lag]
+    rule, begin, step = NEURONS[layer.operation](layer, order[layer.name])
+    feedback = own[0] if len(own) == 1 and len(group) == 1 and _feeds_back(own[0]) else None
+    return LayerPlan(
+        layer, order[layer.name], stride, np.array(lags, np.int64), steady, tuple(before), tuple(own), feedback,
+        rule, begin, step,
+    )  # fmt: skip
+
+
+def _feeds_back(projection: Projection) -> bool:
+    return isinstance(projection.weights, Rows) and projection.axons is None
+
+
+def _add_drive(drives: dict[int, Array], program: Program, synapse: AnySynapse, order: Order) -> None:
+    """What one always-on axon adds, wrapped to 32 bits."""
+    mantissas = SYNAPSES[synapse.operation].mantissas(synapse).astype(np.int64)
+    e = synapse.exponent
+    scaled = (mantissas << e if e >= 0 else mantissas >> -e).astype(np.int32)
+    lag = int(program.lag(synapse)[0])
+    drives[lag] = drives.get(lag, np.zeros_like(scaled)) + order.kept(scaled)
+
+
+def _projections(program: Program, synapse: AnySynapse, order: dict[str, Order]) -> list[Projection]:
+    """One a lag."""
+    source, target = order[synapse.source], order[synapse.target]
+    lags = source.kept(program.lag(synapse))
+    graded = program.sources[synapse.source].wire.graded
+    found = []
+    for lag in np.unique(lags):
+        axons = None if (lags == lag).all() else np.flatnonzero(lags == lag)
+        weights = SYNAPSES[synapse.operation].weights(synapse, source, target, axons, graded)
+        found.append(Projection(synapse.source, int(lag), axons, synapse.exponent, graded, weights))
+    return found
+
+
+class _Dense:
+    """A matrix, for the kernels."""
+
+    @staticmethod
+    def mantissas(synapse: Synapse) -> Array:
+        """Those of the only axon."""
+        return synapse.weights[:, 0]
+
+    @staticmethod
+    def weights(synapse: Synapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Rows | Runs:
+        kept = source.kept(synapse.weights)
+        kept = target.kept((kept if axons is None else kept[:, axons]).T).T
+        return whole_runs(kept) if graded else rows(kept)
+
+
+class _Sparse:
+    """Sparse rows, for the kernels."""
+
+    @staticmethod
+    def mantissas(synapse: SparseSynapse) -> Array:
+        found = np.zeros(synapse.shape[0], np.int8)
+        found[synapse.rows] = synapse.values
+        return found
+
+    @staticmethod
+    def weights(synapse: SparseSynapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Runs:
+        places, rows_, values = source.places(synapse.indices), target.places(synapse.rows), synapse.values
+        if axons is None:
+            return runs(places, rows_, values, synapse.shape[1])
+        among = np.full(synapse.shape[1], -1)
+        among[axons] = np.arange(len(axons))
+        chosen = among[places] >= 0
+        return runs(among[places[chosen]], rows_[chosen], values[chosen], len(axons))
+
+
+Rule = tuple[tuple[Any, ...], tuple[Array, ...], Any]
+"""(what the neurons' kernel takes as `rule`, the state of one sample, the kernel)."""
+
+
+def _lif(layer: Layer, order: Order) -> Rule:
+    keeps = (arith.DECAY_ONE - layer.decay_u, arith.DECAY_ONE - layer.decay_v)
+    fields = (*keeps, layer.register_bias, layer.threshold.astype(np.int64) << arith.ALIGN)
+    zero = np.zeros(layer.size, np.int32)
+    rule = (*(_per_neuron(values, order) for values in fields), layer.reset_period, zero)
+    return rule, (zero, zero), kernels_neurons.step_lif
+
+
+def _extended_lif(layer: ExtendedLayer, order: Order) -> Rule:
+    rule, (zero, _), _ = _lif(layer, order)
+    start = _per_neuron(layer.start, order)
+    more = (arith.RESETS.index(layer.reset), layer.refractory, start)
+    return (*rule, *more), (zero, start, zero.astype(np.uint8), zero), kernels_neurons.step_extended
+
+
+def _sigma_delta(layer: SigmaDeltaLayer, order: Order) -> Rule:
+    bias, level = (_per_neuron(x.astype(np.int64) << layer.exponent, order) for x in (layer.bias, layer.threshold))
+    zero = np.zeros(layer.size, np.int32)
+    role = (ROLES.index(layer.role), layer.exponent, layer.state_exponent)
+    return (bias, level, layer.reset_period, zero, *role), (zero, zero, zero), kernels_neurons.step_sigma_delta
+
+
+def _per_neuron(values: Array, order: Order) -> Array:
+    return np.array(order.kept(values), np.int32)  # a copy: the Program's own are read-only, another type for numba
+
+
+def event_type(axons: int) -> Any:
+    """What names an axon."""
+    return np.uint16 if axons <= _SHORT else np.uint32
+
+
+SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
+NEURONS: dict[str, Any] = {"lif": _lif, "extended_lif": _extended_lif, "sigma_delta": _sigma_delta}
+"""Operation -> what this engine makes of it."""

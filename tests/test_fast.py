@@ -1,0 +1,175 @@
+"""The kernels of `fast`, each on networks wide enough for it, with every way around it forced in turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import convolution, random_case, sparse
+
+from spikeport.sim import fallback, fast, kernels_events, kernels_vector, layout, plan, reference
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse
+from spikeport.sim.trace import compare
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def require_equal(program, stimulus, want=fallback.run, **options):
+    found = compare(want(program, stimulus), fast.run(program, stimulus, **options))
+    assert found.mismatches == 0, found.first
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_wide_networks_equal_the_fallback_in_every_bit(seed):
+    require_equal(*random_case(seed, large=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wide_networks_equal_the_definition(seed):
+    require_equal(*random_case(seed, steps=3, samples=1, large=True), want=reference.run)
+
+
+def test_wide_networks_reach_every_kernel():
+    """The property test is worth something only if it takes every path."""
+    seen = dict.fromkeys(("rows", "runs", "moved", "feedback", "own steps", "some axons", "graded", "extended"), 0)
+    for seed in range(120):
+        for group in plan.plan(random_case(seed, large=True)[0]).groups:
+            for layer in group:
+                parts = (*layer.before, *layer.own)
+                seen["rows"] += any(isinstance(part.weights, layout.Rows) for part in parts)
+                seen["runs"] += any(isinstance(part.weights, layout.Runs) for part in parts)
+                seen["some axons"] += any(part.axons is not None for part in parts)
+                seen["graded"] += any(part.graded for part in parts)
+                seen["moved"] += layer.moved
+                seen["feedback"] += layer.feedback is not None
+                seen["own steps"] += bool(layer.own) and layer.feedback is None
+                seen["extended"] += isinstance(layer.layer, ExtendedLayer)
+    assert min(seen.values()) > 10, seen
+
+
+FORCED = {
+    "no order of its own": ("orders", lambda program: {name: layout.Order() for name in program.sources}),
+    "no feedback in the neurons' kernel": ("_feeds_back", lambda projection: False),
+    "matrices as runs": ("rows", layout.whole_runs),
+}
+
+
+@pytest.mark.parametrize("way", FORCED)
+def test_every_way_around_a_kernel_is_exact(way, monkeypatch):
+    monkeypatch.setattr(plan, *FORCED[way])
+    for seed in range(25):
+        require_equal(*random_case(seed, large=True))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_windows_of_any_size_give_the_same(rows, monkeypatch):
+    monkeypatch.setattr(fast, "rows_at_once", lambda made: rows)
+    for seed in range(25):
+        require_equal(*random_case(seed, large=True))
+
+
+def test_threads_give_the_same_bytes():
+    for seed in range(10):
+        program, stimulus = random_case(seed, samples=9, large=True)
+        one, three = (fast.run(program, stimulus, threads=threads) for threads in (1, 3))
+        assert compare(one, three).mismatches == 0
+
+
+def dense(weights, exponent=0, **settings):
+    """One layer behind one input."""
+    values = {"decay_u": 409, "decay_v": 128, "threshold": 9000, "bias": 0} | settings
+    layer = Layer("l", (len(weights),), 1, **values)
+    synapse = Synapse("s", "x", "l", weights, exponent, 1)
+    return Program((Input("x", (weights.shape[1],)),), (), (layer,), (synapse,), ("l",))
+
+
+@pytest.mark.parametrize("extreme", [-128, 127])
+@pytest.mark.parametrize("exponent", [-7, -1, 0, 8])
+def test_all_axons_at_once_with_the_largest_weights(extreme, exponent):
+    """More events than an int16 can sum, u that wraps, v that saturates."""
+    program = dense(np.full((70, 1000), extreme), exponent)
+    x = np.ones((2, 40, 1000), np.uint8)
+    require_equal(program, {"x": x})
+    require_equal(program, {"x": x[:1, :3]}, want=reference.run)
+    trace = fast.run(program, {"x": x})
+    if exponent == 0:
+        assert (np.abs(trace["l"].v) == 2**23 - 1).any() or trace["l"].spikes.any()
+
+
+@pytest.mark.parametrize("axons", [1, 63, 64, 65, 128, 65_536, 65_537])
+def test_every_axon_is_listed(axons):
+    """uint16 names up to 65,536 axons; whatever the last word of 64 holds."""
+    x = np.zeros((1, 3, axons), np.uint8)
+    x[0, 0, -1] = x[0, 1, 0] = 1
+    x[0, 2] = np.random.default_rng(0).random(axons) < 0.5
+    events = np.zeros(3 * axons + kernels_events.SPARE, plan.event_type(axons))
+    starts = np.zeros(4, np.int64)
+    kernels_events.list_events(x, 0, 1, 0, 3, events, starts)
+    assert events[: starts[-1]].tolist() == np.nonzero(x[0])[1].tolist()
+    assert np.diff(starts).tolist() == x[0].sum(1, dtype=int).tolist()
+
+
+def test_so_many_events_fit_into_the_sum():
+    assert kernels_vector.MOST_EVENTS * 128 < 2**15
+    program = dense(np.full((16, 600), -128))
+    for count in (254, 255, 256, 510, 511):
+        x = np.zeros((1, 1, 600), np.uint8)
+        x[..., :count] = 1
+        assert (fast.run(program, {"x": x})["l"].u == -128 * count * 64).all()
+
+
+def test_a_convolution_is_kept_with_its_channels_last_and_shares_its_weights():
+    layer = Layer("l", (16, 4, 4), 1, 4096, 409, 100, 0)
+    kernel = np.random.default_rng(0).integers(-128, 128, (16, 8, 3, 3))
+    synapse = sparse(Synapse("s", "x", "l", convolution(kernel), 0, 1))
+    program = Program((Input("x", (8, 4, 4)),), (), (layer,), (synapse,), ("l",))
+    ((made,),) = plan.plan(program).groups
+    (projection,) = made.before
+    assert made.moved
+    assert projection.weights.runs.shape[0] / (8 * 16) < 3  # one a kernel's row; channels first, 16 times as many
+    assert projection.weights.size < 0.8 * len(synapse.values)
+    x = np.random.default_rng(1).integers(0, 2, (2, 9, 8, 4, 4))
+    require_equal(program, {"x": x})
+    require_equal(program, {"x": x[:1]}, want=reference.run)
+
+
+def test_biases_begin_at_their_lag_in_every_window(monkeypatch):
+    layers = (Layer("a", (20,), 2, 300, 200, 500, 0), Layer("b", (3,), 4, 300, 200, 500, 0))
+    synapses = (
+        Synapse("xa", "x", "a", np.full((20, 2), 30), 0, [2, 3]),
+        Synapse("on", "on", "a", np.arange(20)[:, None] - 10, 2, 5),
+        Synapse("on b", "on", "b", np.full((3, 1), 9), -2, 4),
+        Synapse("ab", "a", "b", np.full((3, 20), 17), -3, np.arange(20) % 5 + 2),
+    )
+    program = Program((Input("x", (2,)),), (AlwaysOn("on", 0),), layers, synapses, ("b",))
+    x = np.random.default_rng(0).integers(0, 2, (3, 30, 2))
+    for rows in (1, 4, 1000):
+        monkeypatch.setattr(fast, "rows_at_once", lambda made, rows=rows: rows)
+        require_equal(program, {"x": x}, want=reference.run)
+
+
+def test_inputs_of_any_integer_type_give_the_same_and_stay_as_they_are():
+    program = dense(np.random.default_rng(0).integers(-50, 50, (33, 70)))
+    x = np.random.default_rng(1).integers(0, 2, (2, 11, 70))
+    want = fast.run(program, {"x": x})
+    for dtype in (bool, np.uint8, np.int8, np.int32, np.uint64):
+        given = x.astype(dtype)
+        given.setflags(write=False)
+        assert compare(want, fast.run(program, {"x": given})).mismatches == 0
+    turned = np.asfortranarray(x.astype(np.uint8))
+    assert compare(want, fast.run(program, {"x": turned})).mismatches == 0
+
+
+def test_a_plan_is_made_once_and_does_not_keep_its_program():
+    import gc
+    import weakref
+
+    program = dense(np.ones((3, 3), int))
+    fast.run(program, {"x": np.ones((1, 2, 3), int)})
+    assert plan.plan(program) is plan.plan(program)
+    gone = weakref.ref(program)
+    del program
+    gc.collect()
+    assert gone() is None
