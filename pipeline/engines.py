@@ -5,7 +5,9 @@ Each is a thunk that imports late; packages outside add to them by the entry poi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 
 from spikeport.sim.errors import refuse
@@ -29,9 +31,14 @@ def _reference() -> Engine:
 
 
 def _fast() -> Engine:
+    """With torch's matrix kernels where torch is loaded anyway; to load it takes longer than most runs."""
     from spikeport.sim import fast
 
-    return fast.run
+    if "torch" not in sys.modules:
+        return fast.run
+    from spikeport.export import torch_kernels
+
+    return partial(fast.run, matrices=torch_kernels.int8) if torch_kernels.available() else fast.run
 
 
 def _fallback() -> Engine:

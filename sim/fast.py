@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim.flow import Flow, Out, Signal
+from spikeport.sim.matrices import MatrixKernel
 from spikeport.sim.plan import Plan, plan
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Progress
@@ -38,18 +41,21 @@ def run(
     states: bool = True,
     progress: Progress | None = None,
     threads: int | None = None,
+    matrices: MatrixKernel | None = None,
 ) -> Trace:
     """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`.
 
-    `threads`: at most so many at once, by default as many as this process has processors; the Trace does not depend on
-    it.
+    `threads`: at most so many at once, by default as many as this process has processors. `matrices`: a kernel for
+    products of matrices, taken where it is measured to be faster. The Trace depends on neither.
     """
     inputs = checked(program, stimulus)
     samples, steps = next(iter(inputs.values())).shape[:2]
     made = plan(program)
     layers = {layer.name: _room(layer, samples, steps, states) for layer in program.layers}
-    work = [_Part(made, inputs, layers, part, steps) for part in _parts(made, samples, steps, threads or _processors())]
-    for done in _each(work, threads or _processors()):
+    many = threads or _processors()
+    share = _Share(made, inputs, layers, steps, matrices)
+    work = [partial(share.run, part) for part in _parts(made, samples, steps, many)]
+    for done in _each(work, many):
         if progress:
             progress(done, samples)
     return Trace(program.digest, "fast", layers)
@@ -81,17 +87,20 @@ def _parts(made: Plan, samples: int, steps: int, threads: int) -> Iterator[slice
     return (slice(start, min(start + at_once, samples)) for start in range(0, samples, at_once))
 
 
-class _Part:
-    """Some samples of one run."""
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """One run, of which each thread takes samples."""
 
-    def __init__(
-        self, made: Plan, inputs: dict[str, NDArray[Any]], layers: dict[str, LayerTrace], samples: slice, steps: int
-    ) -> None:
-        self.plan, self.inputs, self.layers, self.samples, self.steps = made, inputs, layers, samples, steps
+    plan: Plan
+    inputs: dict[str, NDArray[Any]]
+    layers: dict[str, LayerTrace]
+    steps: int
+    matrices: MatrixKernel | None
 
-    def __call__(self) -> int:
-        first, count = self.samples.start, self.samples.stop - self.samples.start
-        flow, window = _flow(self.plan, count), max(1, rows_at_once(self.plan) // count)
+    def run(self, samples: slice) -> int:
+        """Run some samples; returns how many."""
+        first, count = samples.start, samples.stop - samples.start
+        flow, window = self._flow(count), max(1, rows_at_once(self.plan) // count)
         for begin in range(0, self.steps, window):
             inputs = {name: Signal(x, first, begin) for name, x in self.inputs.items()}
             outs = {name: Out(x.spikes, first, begin, x.u, x.v) for name, x in self.layers.items()}
@@ -100,17 +109,17 @@ class _Part:
             self.plan.idle.append(flow)
         return int(count)
 
-
-def _flow(made: Plan, samples: int) -> Flow:
-    """One that is idle, or a new one; list.pop and append are safe among threads."""
-    try:
-        flow: Flow = made.idle.pop()
-    except IndexError:
-        return Flow(made, samples)
-    if flow.samples != samples:
-        return Flow(made, samples)
-    flow.restart()
-    return flow
+    def _flow(self, samples: int) -> Flow:
+        """One that is idle, or a new one; list.pop and append are safe among threads."""
+        try:
+            flow: Flow = self.plan.idle.pop()
+        except IndexError:
+            return Flow(self.plan, samples, self.matrices)
+        if flow.samples != samples:
+            return Flow(self.plan, samples, self.matrices)
+        flow.kernel = self.matrices
+        flow.restart()
+        return flow
 
 
 def _each(work: Sequence[Callable[[], int]], threads: int) -> Iterator[int]:

@@ -88,12 +88,13 @@ class LayerPlan:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """`groups` of layers that wait for each other, in the order in which they can run; `history`: by source, for how
-    many steps its spikes must be kept; `idle`: what earlier runs leave to later ones.
+    many steps its spikes must be kept; `idle` and `matrices`: what earlier runs leave to later ones.
     """
 
     groups: tuple[tuple[LayerPlan, ...], ...]
     history: dict[str, int]
     idle: list[Any] = field(default_factory=list)
+    matrices: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def widest(self) -> int:

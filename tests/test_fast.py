@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import convolution, random_case, sparse
 
-from spikeport.sim import fallback, fast, kernels_events, kernels_vector, layout, plan, reference
+from spikeport.sim import fallback, fast, kernels_events, kernels_vector, layout, matrices, plan, reference
 from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse
 from spikeport.sim.trace import compare
 
@@ -173,3 +173,46 @@ def test_a_plan_is_made_once_and_does_not_keep_its_program():
     del program
     gc.collect()
     assert gone() is None
+
+
+def by_numpy(weights):
+    """A kernel of int64 products."""
+    return lambda spikes: spikes.astype(np.int64) @ weights.T.astype(np.int64)
+
+
+def test_matrix_products_give_the_same_wherever_they_are_taken(monkeypatch):
+    monkeypatch.setattr(matrices.Matrix, "faster", lambda self, events, rows: True)
+    for seed in range(40):
+        require_equal(*random_case(seed, large=True), matrices=by_numpy)
+
+
+def test_torch_products_are_exact(monkeypatch):
+    pytest.importorskip("torch")
+    from spikeport.export import torch_kernels
+
+    monkeypatch.setattr(matrices.Matrix, "faster", lambda self, events, rows: True)
+    assert torch_kernels.available()
+    for seed in range(40):
+        require_equal(*random_case(seed, large=True), matrices=torch_kernels.int8)
+    for extreme in (-128, 127):
+        require_equal(
+            dense(np.full((70, 1000), extreme)), {"x": np.ones((1, 9, 1000), int)}, matrices=torch_kernels.int8
+        )
+
+
+def test_the_faster_way_is_taken():
+    made = matrices.Matrix(by_numpy, layout.rows(np.ones((20, 100), np.int8)))
+    assert not made.faster(1000, 10)  # events first
+    made.took(1000, 1000)
+    assert made.faster(1000, 10)  # worth a try
+    assert not made.faster(10, 10)  # hardly a spike
+    made.row_pace = 200_000
+    assert not made.faster(1000, 10)  # 1000 ns by events, 2000 by rows
+    made.row_pace = 50_000
+    assert made.faster(1000, 10)
+    assert not made.faster(300, 10)
+
+
+def test_weights_come_back_from_their_slabs():
+    weights = np.random.default_rng(0).integers(-128, 128, (117, 30)).astype(np.int8)
+    assert np.array_equal(matrices.unrolled(layout.rows(weights))[:117], weights)
