@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from spikeport.sim.parts import (
     frozen,
 )
 from spikeport.sim.synapses import KINDS, AnySynapse, SparseSynapse, Synapse
+
+if TYPE_CHECKING:
+    from spikeport.sim.session import FastSession
 
 __all__ = [
     "AlwaysOn",
@@ -108,6 +111,12 @@ class Program:
     def synapse_count(self) -> int:
         """Synapses with a weight other than zero."""
         return sum(int(synapse.fan_out.sum()) for synapse in self.synapses)
+
+    def open(self, samples: int = 1, *, states: bool = True) -> FastSession:
+        """A session on the engine `fast`, for online use: `session.step(x)` takes the next steps, however many."""
+        from spikeport.sim.session import FastSession  # late: a session needs the engine, and that the Program
+
+        return FastSession(self, samples, states)
 
     @cached_property
     def digest(self) -> str:

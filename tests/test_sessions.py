@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import random_case
 
-from spikeport.sim import fast, reference, session
+import spikeport
+from spikeport.sim import fast, reference, session, store
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.trace import LayerTrace, Trace, compare
 
@@ -67,6 +68,41 @@ def test_the_same_by_replay_on_any_engine(seed):
 
     got = wandering(again(), again, name, x, np.random.default_rng(seed))
     assert compare(fast.run(program, stimulus), got).mismatches == 0
+
+
+@pytest.mark.lava
+def test_the_same_on_lava():
+    program, stimulus = random_case(5, steps=6)
+    ((name, x),) = stimulus.items()
+
+    def again():
+        return spikeport.open(program, "lava", samples=len(x))
+
+    first = again()
+    parts = [first.step({name: x[:, :2]})]
+    kept = first.snapshot()
+    first.step({name: x[:, ::-1]})
+    second = again()
+    second.restore(kept)
+    parts.append(second.step({name: x[:, 2:]}))
+    found = compare(fast.run(program, stimulus), joined(parts))
+    assert found.mismatches == 0, found.first
+
+
+def test_a_stored_program_is_opened_by_name(tmp_path):
+    program, stimulus = random_case(3, samples=1)
+    ((_, x),) = stimulus.items()
+    store.save_program(program, tmp_path / "program.npz")
+    want = fast.run(program, stimulus)
+    for opened in (
+        spikeport.open(tmp_path),
+        spikeport.open(tmp_path / "program.npz", "reference"),
+        spikeport.load(tmp_path / "program.npz").open(),
+    ):
+        assert compare(want, opened.step(x)).mismatches == 0
+    for wrong in ({"name": "slow"}, {"threads": 2}):
+        with pytest.raises(SpikeportError):
+            spikeport.open(program, **wrong)
 
 
 def test_reset_begins_anew_and_one_input_needs_no_name():

@@ -2,8 +2,8 @@
 
 `port` takes a model and data to a verdict, `export` writes the model's NIR graph, `check` says what would keep it from
 being ported, `lint` what looks wrong in it, `tune` fine-tunes a model through its integers, `load` reads a
-Program. They are imported when first used: `import
-spikeport` loads neither torch nor Lava.
+Program, `open` one for online use, step by step. They are imported when first used: `import spikeport` loads neither
+torch nor Lava.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import spikeport.export as _room
 
 if TYPE_CHECKING:
     from spikeport.pipeline.run import check, export, lint, port
+    from spikeport.pipeline.sessions import open_session as open  # noqa: A004 # it opens a Program
     from spikeport.pipeline.tuning import tune
     from spikeport.sim.errors import SpikeportError
     from spikeport.sim.store import load_program as load
 
 __version__ = "0.1.0"
-__all__ = ["SpikeportError", "check", "export", "lint", "load", "port", "tune"]
+__all__ = ["SpikeportError", "check", "export", "lint", "load", "open", "port", "tune"]
 
 _HOMES = {
     "port": ("spikeport.pipeline.run", "port"),
@@ -29,6 +30,7 @@ _HOMES = {
     "lint": ("spikeport.pipeline.run", "lint"),
     "tune": ("spikeport.pipeline.tuning", "tune"),
     "load": ("spikeport.sim.store", "load_program"),
+    "open": ("spikeport.pipeline.sessions", "open_session"),
     "SpikeportError": ("spikeport.sim.errors", "SpikeportError"),
 }
 
