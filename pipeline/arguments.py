@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from spikeport.sim.errors import refuse
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Factory = Annotated[
     str | None, typer.Option("--model", metavar="PKG.MOD:FUNCTION", help="Builds the checkpoint's module.")
@@ -30,3 +32,13 @@ Decode = Annotated[str | None, typer.Option("--decode", help="count, last or sum
 Output = Annotated[str | None, typer.Option("--output", help="The layer to read, where there are several outputs.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
+
+
+def listed(names: str) -> list[str]:
+    """The engines of `--engines`, each once. Raises `SpikeportError` (`engine-unknown`)."""
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    if not found:
+        raise refuse(
+            "engine-unknown", "--engines", f"{names!r} names none", "an engine runs the Program", "Name at least one."
+        )
+    return list(dict.fromkeys(found))

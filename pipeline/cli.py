@@ -1,6 +1,7 @@
 """The command line: one verb per question.
 
-Exit 0: it holds; 1: it ran and does not hold; 2: the input or the call is wrong.
+Exit 0: it holds; 1: it ran and does not hold; 2: the input or the call is wrong. Verbs import late what they run: help
+and a wrong call come at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from spikeport.pipeline import show
 from spikeport.pipeline.arguments import (
     Bits,
     Bundle,
@@ -29,25 +29,20 @@ from spikeport.pipeline.arguments import (
     Output,
     Scales,
     Step,
+    listed,
 )
+from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
-from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.errors import SpikeportError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's boxes take longer to import than all else that help needs
+    context_settings={"max_content_width": 120},
     help="Port a trained spiking network to neuromorphic integers, and prove what survived.",
 )
-
-
-def _listed(names: str) -> list[str]:
-    found = [name.strip() for name in names.split(",") if name.strip()]
-    if not found:
-        raise refuse(
-            "engine-unknown", "--engines", f"{names!r} names none", "an engine runs the Program", "Name at least one."
-        )
-    return list(dict.fromkeys(found))
 
 
 @app.command()
@@ -72,6 +67,7 @@ def port(
     as_json: Json = False,
 ) -> None:
     """The main job: export, lower, quantize, run, compare, report."""
+    from spikeport.pipeline import show
     from spikeport.pipeline.run import port as run_port
 
     with show.watching() as watch:
@@ -85,7 +81,7 @@ def port(
             method=method,
             scales=scales,
             dt=dt,
-            engines=_listed(engines),
+            engines=listed(engines),
             parity_samples=parity_samples,
             max_loss=max_loss,
             decode=decode,
@@ -112,6 +108,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """How does it get into NIR, and is it still the same model?"""
+    from spikeport.pipeline import show
     from spikeport.pipeline.run import export as run_export
 
     lines = run_export(checkpoint, out, factory=factory, data=data, calling=calling, dt=dt)
@@ -133,6 +130,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Can it be ported, and does it look right? Every finding and warning; a .nir needs neither torch nor Lava."""
+    from spikeport.pipeline import show
     from spikeport.pipeline.examine import examine
     from spikeport.pipeline.models import Reading
 
@@ -160,7 +158,7 @@ def bin_events(
     as_json: Json = False,
 ) -> None:
     """How do recordings of events become data?"""
-    from spikeport.pipeline import binning
+    from spikeport.pipeline import binning, show
 
     choices = {"dt": dt, "steps": steps, "rule": rule, "most": most}
     choices |= {"polarity": polarity, "origin": origin, "downscale": downscale}
@@ -175,70 +173,14 @@ def bin_events(
     show.verdict("PASSED", f"{count} recording{'s' * (count != 1)}, written to {out}")
 
 
-@app.command()
-def run(
-    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
-    data: Data,
-    out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
-    engine: Annotated[str, typer.Option(help="fast, reference, lava or torch.")] = "fast",
-    lava_python: LavaPython = None,
-    lava_timeout: LavaTimeout = None,
-    as_json: Json = False,
-) -> None:
-    """What does it do?"""
-    from spikeport.pipeline.programs import require_beside, run_one
-    from spikeport.sim.files import require_replaceable
-    from spikeport.sim.store import TRACE, save_trace
-
-    require_beside(out, program)
-    require_replaceable(out, TRACE)
-    with show.watching() as watch:
-        trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)
-    save_trace(trace, out)
-    spikes = {name: int((layer.spikes != 0).sum()) for name, layer in trace.layers.items()}
-    if as_json:
-        show.as_json(
-            {
-                "program": trace.program,
-                "engine": engine,
-                "samples": trace.samples,
-                "steps": trace.steps,
-                "spikes": spikes,
-            }
-        )
-        return
-    show.out.print(
-        show.table(("layer", "neurons", "spikes"), [(n, t.spikes.shape[2], spikes[n]) for n, t in trace.layers.items()])
-    )
-    show.verdict("PASSED", f"{trace.samples} samples of {trace.steps} steps on {engine}, written to {out}")
-
-
-@app.command()
-def verify(
-    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
-    data: Data,
-    engines: Engines = "fast,reference,lava",
-    against: Annotated[Path | None, typer.Option(help="A recording: .npz of LAYER.VARIABLE arrays and `time`.")] = None,
-    lava_python: LavaPython = None,
-    lava_timeout: LavaTimeout = None,
-    as_json: Json = False,
-) -> None:
-    """Do the engines, or a recording from a chip, agree, and if not, where first?"""
-    from spikeport.pipeline.programs import verify as run_verify
-
-    with show.watching() as watch:
-        options = {"python": lava_python, "time_limit": lava_timeout}
-        found = run_verify(program, data, _listed(engines), against, options, watch)
-    if as_json:
-        show.as_json(found.as_dict())
-    else:
-        show.verdict("PASSED" if found.equal else "FAILED", str(found))
-    raise typer.Exit(0 if found.equal else 1)
+app.command()(run)
+app.command()(verify)
 
 
 @app.command()
 def explain(bundle: Bundle, as_json: Json = False) -> None:
     """Which rounding costs what?"""
+    from spikeport.pipeline import show
     from spikeport.pipeline.explain import explain as run_explain
 
     show.explained(run_explain(bundle), as_json)
@@ -251,6 +193,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Everything on one page: make it again from the bundle."""
+    from spikeport.pipeline import show
     from spikeport.pipeline.bundle import draw
 
     show.drawn(*draw(bundle), open_it, as_json)
@@ -265,6 +208,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """What is installed, what can run here, and get me what is missing."""
+    from spikeport.pipeline import show
     from spikeport.pipeline.doctor import examine, set_up
 
     if setup_lava:
@@ -289,5 +233,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except SpikeportError as error:
+        from spikeport.pipeline import show
+
         show.findings(error.findings, "--json" in sys.argv)
         raise SystemExit(2) from None

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport.pipeline import show
 from spikeport.pipeline.arguments import Bits, Calling, Data, Decode, Factory, Json, Method, Output, Step
-from spikeport.pipeline.recipe import Recipe
 from spikeport.sim.errors import refuse
 
 
@@ -30,8 +28,9 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Integers, with what chose them; or which way of choosing keeps most."""
-    from spikeport.pipeline import quantizing
+    from spikeport.pipeline import quantizing, show
     from spikeport.pipeline.models import Reading
+    from spikeport.pipeline.recipe import Recipe
 
     with show.watching() as watch:
         found = quantizing.opened(model, data, factory, dt, Reading(calling))

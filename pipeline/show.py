@@ -9,21 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from spikeport.pipeline.examine import Examined
-from spikeport.pipeline.explain import Explained
-from spikeport.pipeline.quantizing import Compared, Row
-from spikeport.pipeline.result import Result
 from spikeport.pipeline.rows import number, percent, text
 from spikeport.pipeline.tables import LAYER_HEADINGS, layer_rows
 from spikeport.pipeline.waterfall import waterfall_headings, waterfall_rows
 from spikeport.sim.errors import Finding
 from spikeport.sim.progress import Watch
+
+if TYPE_CHECKING:  # what a verb found brings numba and scipy with it, which --help need not wait for
+    from spikeport.pipeline.examine import Examined
+    from spikeport.pipeline.explain import Explained
+    from spikeport.pipeline.quantizing import Compared, Row
+    from spikeport.pipeline.result import Result
 
 PIPED_WIDTH = 160
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)

@@ -114,6 +114,18 @@ def test_importing_spikeport_loads_neither_torch_nor_lava():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_help_waits_for_nothing_that_computes():
+    """So that it comes in a fraction of a second; what a verb needs it imports when it is called."""
+    code = (
+        "import sys, spikeport.pipeline.cli as cli; sys.argv = ['spikeport', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'numpy', 'numba', 'scipy', 'nir', 'rich.markdown', 'dask'} & set(sys.modules), sys.modules.keys()"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Which rounding costs what?" in found.stdout
+
+
 def test_the_tables_of_operations_agree():
     """Each room's table has the same keys. Lava's is read from its source, since Lava may not be importable here."""
     from spikeport.sim import fallback, parts, plan, program, reference

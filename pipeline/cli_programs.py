@@ -1,0 +1,71 @@
+"""The verbs for a Program that is there: `run` and `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.pipeline.arguments import Data, Engines, Json, LavaPython, LavaTimeout, listed
+
+
+def run(
+    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
+    engine: Annotated[str, typer.Option(help="fast, reference, lava or torch.")] = "fast",
+    lava_python: LavaPython = None,
+    lava_timeout: LavaTimeout = None,
+    as_json: Json = False,
+) -> None:
+    """What does it do?"""
+    from spikeport.pipeline import show
+    from spikeport.pipeline.programs import require_beside, run_one
+    from spikeport.sim.files import require_replaceable
+    from spikeport.sim.store import TRACE, save_trace
+
+    require_beside(out, program)
+    require_replaceable(out, TRACE)
+    with show.watching() as watch:
+        trace = run_one(program, data, engine, {"python": lava_python, "time_limit": lava_timeout}, watch)
+    save_trace(trace, out)
+    spikes = {name: int((layer.spikes != 0).sum()) for name, layer in trace.layers.items()}
+    if as_json:
+        show.as_json(
+            {
+                "program": trace.program,
+                "engine": engine,
+                "samples": trace.samples,
+                "steps": trace.steps,
+                "spikes": spikes,
+            }
+        )
+        return
+    show.out.print(
+        show.table(("layer", "neurons", "spikes"), [(n, t.spikes.shape[2], spikes[n]) for n, t in trace.layers.items()])
+    )
+    show.verdict("PASSED", f"{trace.samples} samples of {trace.steps} steps on {engine}, written to {out}")
+
+
+def verify(
+    program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
+    data: Data,
+    engines: Engines = "fast,reference,lava",
+    against: Annotated[Path | None, typer.Option(help="A recording: .npz of LAYER.VARIABLE arrays and `time`.")] = None,
+    lava_python: LavaPython = None,
+    lava_timeout: LavaTimeout = None,
+    as_json: Json = False,
+) -> None:
+    """Do the engines, or a recording from a chip, agree, and if not, where first?"""
+    from spikeport.pipeline import show
+    from spikeport.pipeline.programs import verify as run_verify
+
+    with show.watching() as watch:
+        options = {"python": lava_python, "time_limit": lava_timeout}
+        found = run_verify(program, data, listed(engines), against, options, watch)
+    if as_json:
+        show.as_json(found.as_dict())
+    else:
+        show.verdict("PASSED" if found.equal else "FAILED", str(found))
+    raise typer.Exit(0 if found.equal else 1)
