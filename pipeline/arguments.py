@@ -31,6 +31,12 @@ Method = Annotated[
 Decode = Annotated[str | None, typer.Option("--decode", help="count, last or sum-v.")]
 Output = Annotated[str | None, typer.Option("--output", help="The layer to read, where there are several outputs.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Run shards of samples on Dask: a scheduler's address, or local.")
+]
+Work = Annotated[
+    Path | None, typer.Option("--work", help="Folder for finished shards: the same call goes on where it was killed.")
+]
 Engines = Annotated[str, typer.Option("--engines", help="Comma-separated.")]
 
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from spikeport.pipeline.network import Network
+from spikeport.sim.program import Program
 
 MOST_BYTES = 2**30
 BYTES = 32
 """Of a neuron in a step: spikes and v in float64 while it runs, and once more as they are compared."""
 
 
+TRACE_BYTES = 9
+"""Of a neuron in a step of a trace: a spike, u and v."""
+WORKERS = 4
+"""That may run side by side on one machine, each with its share of the gigabyte."""
+
+
 def at_once(network: Network, steps: int) -> int:
     """Samples; one at least, however large it is."""
     neurons = sum(layer.size for layer in network.layers) + sum(part.size for part in network.inputs)
     return max(1, MOST_BYTES // (BYTES * max(1, steps) * neurons))
+
+
+def kept(program: Program, steps: int) -> int:
+    """Samples of a trace that may be held; one at least."""
+    return max(1, MOST_BYTES // (TRACE_BYTES * max(1, steps) * program.neurons))
 
 
 def batches(network: Network, samples: int, steps: int) -> list[slice]:

@@ -111,10 +111,15 @@ def encode(
     network: Network, codings: Mapping[str, InputCoding], stimulus: Mapping[str, NDArray[Any]]
 ) -> dict[str, Any]:
     """The stimulus as integers for the Program; see `to_wire`."""
-    return {part.name: to_wire(part.name, codings[part.name], stimulus[part.name]) for part in network.inputs}
+    coded = {part.name: to_wire(part.name, codings[part.name], stimulus[part.name]) for part in network.inputs}
+    return {name: x.astype(np.int32, copy=False) for name, x in coded.items()}
 
 
-def to_wire(name: str, coding: InputCoding, values: NDArray[Any]) -> NDArray[np.int32]:
+NARROW = (np.dtype(np.bool_), np.dtype(np.uint8))
+"""Bytes are integers as they are: not to copy them is a good part of a long run."""
+
+
+def to_wire(name: str, coding: InputCoding, values: NDArray[Any]) -> NDArray[Any]:
     """Values as integers of a coding: scaled and rounded where it is for currents, which saturate beyond the
     calibrated range; otherwise unchanged. Raises `SpikeportError` (`data-not-binary`, `data-range`) for what the wire
     cannot carry."""
@@ -130,12 +135,12 @@ def to_wire(name: str, coding: InputCoding, values: NDArray[Any]) -> NDArray[np.
             f"by the calibration data this wire carries integers {wire.low}..{wire.high}",
             "Port with calibration data of the same kind and range, or correct the data.",
         )
-    return values.astype(np.int32)
+    return values.view(np.uint8) if values.dtype in NARROW else values.astype(np.int32)
 
 
-def saturated(coding: InputCoding, values: NDArray[Any]) -> float:
-    """The share of values beyond the calibrated range of a current."""
+def beyond(coding: InputCoding, values: NDArray[Any]) -> int:
+    """How many values are beyond the calibrated range of a current."""
     if coding.scale == 1.0:
-        return 0.0
+        return 0
     whole = np.rint(np.asarray(values) / coding.scale)
-    return float(((whole < coding.wire.low) | (whole > coding.wire.high)).mean())
+    return int(np.count_nonzero((whole < coding.wire.low) | (whole > coding.wire.high)))

@@ -28,7 +28,9 @@ from spikeport.pipeline.arguments import (
     Method,
     Output,
     Scales,
+    Scheduler,
     Step,
+    Work,
     listed,
 )
 from spikeport.pipeline.cli_programs import run, verify
@@ -64,6 +66,8 @@ def port(
     output: Output = None,
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
+    scheduler: Scheduler = None,
+    work: Work = None,
     as_json: Json = False,
 ) -> None:
     """The main job: export, lower, quantize, run, compare, report."""
@@ -90,6 +94,8 @@ def port(
             command=["spikeport", *sys.argv[1:]],
             watch=watch,
             options={"python": lava_python, "time_limit": lava_timeout},
+            scheduler=scheduler,
+            work=work,
         )
     show.result(result, as_json, str(out))
     raise typer.Exit(0 if result.verdict.word == "PASSED" else 1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport.pipeline.arguments import Data, Engines, Json, LavaPython, LavaTimeout, listed
+from spikeport.pipeline.arguments import Data, Engines, Json, LavaPython, LavaTimeout, Scheduler, Work, listed
 
 
 def run(
@@ -55,15 +55,17 @@ def verify(
     against: Annotated[Path | None, typer.Option(help="A recording: .npz of LAYER.VARIABLE arrays and `time`.")] = None,
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
+    scheduler: Scheduler = None,
+    work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Do the engines, or a recording from a chip, agree, and if not, where first?"""
     from spikeport.pipeline import show
-    from spikeport.pipeline.programs import verify as run_verify
+    from spikeport.pipeline.verifying import verify as run_verify
 
     with show.watching() as watch:
         options = {"python": lava_python, "time_limit": lava_timeout}
-        found = run_verify(program, data, listed(engines), against, options, watch)
+        found = run_verify(program, data, listed(engines), against, options, watch, scheduler=scheduler, work=work)
     if as_json:
         show.as_json(found.as_dict())
     else:

@@ -5,7 +5,6 @@ have them.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.pipeline import data_files, streams
+from spikeport.pipeline.data_names import ONLY, named
+from spikeport.pipeline.identity import digest
+from spikeport.pipeline.streams import Column, Items, Stream
 from spikeport.sim.errors import Finding, SpikeportError, refuse
 
 CALIBRATION_SHARE, CALIBRATION_MOST, SPLIT_FROM = 5, 100, 10
 """Without calibration data of its own, one fifth of the samples (at most 100) is set apart, from 10 samples on."""
-HEADER = "header.json"
-"""The entry of our own archives that says what they are."""
-
-
-ONLY = ""
-"""The name of an array that came without one, as `x`: it feeds the only input, whatever that is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +28,12 @@ class Dataset:
     """`arrays`: input name (or `ONLY`) -> [sample, step, *shape], all of the same samples and steps; `y` [sample] or
     None; `dt` in seconds or None; `name` for reports; `binning` says how x was made from events, where it was
     (`export.events.Binning.as_dict`).
+
+    `load` gives arrays; of `opened`, those that are large are a `Stream`, until `read`.
     """
 
-    arrays: dict[str, NDArray[Any]]
-    y: NDArray[Any] | None
+    arrays: dict[str, Any]
+    y: Any
     dt: float | None
     name: str
     binning: dict[str, Any] | None = None
@@ -57,32 +56,63 @@ class Dataset:
                 "a torch module is called with one array",
                 "Give one array x, or export the model to NIR and port that.",
             )
-        return next(iter(self.arrays.values()))
+        found: NDArray[Any] = next(iter(self.arrays.values()))
+        return found
 
     @property
     def shape(self) -> tuple[int, ...] | None:
         """The input shape, without sample and step, where there is one array."""
-        return self.x.shape[2:] if len(self.arrays) == 1 else None
+        return tuple(self.x.shape[2:]) if len(self.arrays) == 1 else None
 
     def part(self, chosen: slice) -> Dataset:
         arrays = {name: x[chosen] for name, x in self.arrays.items()}
         return replace(self, arrays=arrays, y=None if self.y is None else self.y[chosen])
 
+    def read(self) -> Dataset:
+        """All of it as arrays. Raises `SpikeportError` (`data-unreadable`, `data-values`)."""
+        late = sorted(key for key, x in self.arrays.items() if isinstance(x, Stream))
+        if not late and not isinstance(self.y, Stream):
+            return self
+        arrays = {key: streams.read(x) for key, x in self.arrays.items()}
+        problems = [found for key in late for found in _problems(_where(self.name, key), arrays[key])]
+        if problems:
+            raise SpikeportError(*problems)
+        return replace(self, arrays=arrays, y=None if self.y is None else streams.read(self.y))
+
+    def sent(self) -> Dataset:
+        """As another process can take it: with what only this one can read as arrays."""
+        values = [*self.arrays.values(), self.y]
+        stay = all(not isinstance(x, Stream) or x.source.movable for x in values)
+        return self if stay else self.read()
+
+    def digest(self) -> str:
+        """Of every value of x and y."""
+        parts = {key: x.digest() if isinstance(x, Stream) else x for key, x in {**self.arrays, "y ": self.y}.items()}
+        return digest(parts)
+
 
 def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
-    """A path to `.npz` (`x`, or `x.NAME` for each input; optional y and dt; with the record of its binning where
-    `spikeport bin` wrote it) or `.npy` (x), a dict with these keys (its x may be a dict by input too), a Dataset, or an
-    array.
+    """As `opened`, all of it in memory."""
+    return opened(data, labels, name).read()
 
-    Raises `SpikeportError`: `data-unreadable`, `data-shape`, `data-values`, `data-empty`.
+
+def opened(data: Any, labels: Any = None, name: str = "data") -> Dataset:
+    """A path to `.npz` (`x`, or `x.NAME` for each input; optional y and dt; with the record of its binning where
+    `spikeport bin` wrote it), `.npy` (x) or HDF5 (as `.npz`, x a group for several inputs), a dict with these keys (its
+    x may be a dict by input too), a Dataset, an array, or a data set of `len` and `[i]` -> (x, y) as tonic's are.
+
+    What is large is left where it is, to be read by samples. Raises `SpikeportError`: `data-unreadable`, `data-shape`,
+    `data-values`, `data-empty`.
     """
     if isinstance(data, Dataset):
         return data if labels is None else replace(data, y=_labels(data.name, labels, len(data)))
     if isinstance(data, str | Path):
-        found, name = _read(Path(data)), str(data)
+        found, name = data_files.read(Path(data)), str(data)
+    elif _is_items(data):
+        found = _columns(data)
     else:
         found = dict(data) if isinstance(data, Mapping) else {"x": data}
-    arrays = {key: _native(_where(name, key), x) for key, x in _named(name, found).items()}
+    arrays = {key: _native(_where(name, key), x) for key, x in named(name, found).items()}
     problems = [problem for key, x in arrays.items() for problem in _problems(_where(name, key), x)]
     if problems:
         raise SpikeportError(*problems)
@@ -100,46 +130,27 @@ def load(data: Any, labels: Any = None, name: str = "data") -> Dataset:
     return Dataset(arrays, y, _time_step(name, found.get("dt")), name, found.get("binning"))
 
 
-MEANT = {"X": "x", "data": "x", "Y": "y", "label": "y", "labels": "y", "target": "y", "targets": "y", "DT": "dt"}
-"""Names that people give, and what they would be read as."""
+def _is_items(data: Any) -> bool:
+    """A data set that makes its samples when they are asked for, and neither an array nor something like it."""
+    array = isinstance(data, Mapping | list | tuple) or hasattr(data, "__array__") or hasattr(data, "detach")
+    return not array and hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data) > 0
 
 
-def _named(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """The arrays by input: `x` alone, `x` as a dict, or `x.NAME`."""
-    missed = [key for key in sorted(found) if key in MEANT and found.get(MEANT[key]) is None]
-    if missed:
-        what, why = f"it holds {', '.join(missed)}", "names are read as they are, and others not at all"
-        how = "Rename: " + ", ".join(f"{key} to {MEANT[key]}" for key in missed) + "."
-        raise refuse("data-unreadable", name, what, why, how)
-    named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
-    x = found.get("x")
-    if isinstance(x, Mapping):
-        named, x = {**{str(key): value for key, value in x.items()}, **named}, None
-    if x is not None and named:
-        raise refuse(
-            "data-unreadable",
-            name,
-            f"it holds x and {', '.join(f'x.{key}' for key in named)}",
-            "x stands for all that enters, x.NAME for one input",
-            "Save x for one input, x.NAME for each of several.",
-        )
-    if x is None and not named:
-        raise refuse(
-            "data-unreadable",
-            name,
-            f"it holds {sorted(key for key in found if found[key] is not None)}, no `x`",
-            "x is what enters the network",
-            "Save it with numpy.savez(path, x=..., y=..., dt=...); for several inputs, `x.NAME` for each.",
-        )
-    return named or {ONLY: x}
+def _columns(data: Any) -> dict[str, Any]:
+    items, count = Items(data), len(data)
+    x, _ = items.pair(slice(0, 1))
+    found = {"x": Stream(Column(items, 0), (count, *x.shape[1:]), x.dtype)}
+    return found | ({"y": Stream(Column(items, 1), (count,), np.dtype(np.int64))} if items.labelled else {})
 
 
 def _where(name: str, key: str) -> str:
     return f"{name}: x.{key}" if key else name
 
 
-def _native(name: str, values: Any) -> NDArray[Any]:
-    """An array in this machine's byte order; a torch tensor is taken from its device."""
+def _native(name: str, values: Any) -> Any:
+    """An array in this machine's byte order; a torch tensor is taken from its device. A stream is left as it is."""
+    if isinstance(values, Stream):
+        return values
     try:
         array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     except ValueError as error:
@@ -162,29 +173,12 @@ def _time_step(name: str, dt: Any) -> float | None:
     return float(value.reshape(()))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise refuse(
-            "file-missing", str(path), "there is no such file", "the network needs data to run on", "Check the path."
-        )
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"x": content}
-        found = {key: content[key] for key in content.files}
-        return found | {"binning": json.loads(found.pop(HEADER, b"{}")).get("binning")}
-    except Exception as error:  # damaged files raise a dozen types
-        raise refuse(
-            "data-unreadable",
-            str(path),
-            f"it cannot be read as NumPy's .npz or .npy ({type(error).__name__})",
-            "the network needs data to run on",
-            "Save it with numpy.savez(path, x=..., y=..., dt=...), numbers only.",
-        ) from error
+def _infinite(x: NDArray[Any]) -> int:
+    return sum(int(np.count_nonzero(~np.isfinite(part))) for part in streams.parts(x))
 
 
-def _problems(where: str, x: NDArray[Any]) -> Iterator[Finding]:
-    """What makes an array useless by itself; the first is enough."""
+def _problems(where: str, x: Any) -> Iterator[Finding]:
+    """What makes an array useless by itself; the first is enough. A stream's values are looked at when it is read."""
     if x.dtype.kind not in "iubf":
         yield Finding("data-values", where, f"x is {x.dtype}", "values must become integers", "Give numbers.")
     elif x.ndim < 3:
@@ -194,13 +188,15 @@ def _problems(where: str, x: NDArray[Any]) -> Iterator[Finding]:
         yield Finding(
             "data-empty", where, f"x has shape {x.shape}", "there is nothing to run", "Give at least one sample."
         )
-    elif x.dtype.kind == "f" and not np.isfinite(x).all():
-        what = f"{np.count_nonzero(~np.isfinite(x))} of {x.size} values are NaN or infinite"
+    elif not isinstance(x, Stream) and x.dtype.kind == "f" and (wrong := _infinite(x)):
+        what = f"{wrong} of {x.size} values are NaN or infinite"
         yield Finding("data-values", where, what, "no integer stands for them", "Clean the data.")
 
 
-def _labels(name: str, labels: Any, samples: int) -> NDArray[Any]:
+def _labels(name: str, labels: Any, samples: int) -> Any:
     y = _native(name, labels)
+    if isinstance(y, Stream):
+        return y
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.dtype.kind not in "iub":
         raise refuse("data-values", name, f"y is {y.dtype}", "y is one integer label per sample", "Give y as integers.")
@@ -252,16 +248,25 @@ def _shared(one: Dataset, other: Dataset) -> bool:
 
 def _digests(data: Dataset, types: dict[str, np.dtype[Any]]) -> Iterator[bytes]:
     """One hash per sample, over all its inputs, as the given types."""
-    for sample in range(len(data)):
-        sha = hashlib.sha256()
-        for key, dtype in sorted(types.items()):
-            sha.update(data.arrays[key][sample].astype(dtype).tobytes())
-        yield sha.digest()
+    size = len(streams.parts(next(iter(data.arrays.values())))[0])
+    for first in range(0, len(data), size):
+        some = data.part(slice(first, first + size)).read()
+        for sample in range(len(some)):
+            sha = hashlib.sha256()
+            for key, dtype in sorted(types.items()):
+                sha.update(some.arrays[key][sample].astype(dtype).tobytes())
+            yield sha.digest()
 
 
-def stimulus(data: Dataset, inputs: dict[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
-    """The data by input name; axons may come flat. Raises `SpikeportError` (`data-shape`) with every input that has no
-    array, or one of another shape, and every array that feeds no input.
+def stimulus(data: Dataset, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
+    """The data, which has been read, by input name; axons may come flat. Raises as `require_fed` does."""
+    arrays = require_fed(data, inputs)
+    return {name: arrays[name].reshape(*arrays[name].shape[:2], *shape) for name, shape in inputs.items()}
+
+
+def require_fed(data: Dataset, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The arrays by input name. Raises `SpikeportError` (`data-shape`) with every input that has no array, or one of
+    another shape, and every array that feeds no input.
     """
     arrays = data.arrays
     if list(arrays) == [ONLY] and len(inputs) == 1:
@@ -273,10 +278,10 @@ def stimulus(data: Dataset, inputs: dict[str, tuple[int, ...]]) -> dict[str, NDA
             found.append(Finding("data-shape", f"{data.name}: input {name!r}", what, why, "Reshape or transpose x."))
     if found:
         raise SpikeportError(*found)
-    return {name: arrays[name].reshape(*arrays[name].shape[:2], *shape) for name, shape in inputs.items()}
+    return arrays
 
 
-def _unfed(data: Dataset, name: str, inputs: dict[str, tuple[int, ...]]) -> Finding:
+def _unfed(data: Dataset, name: str, inputs: Mapping[str, tuple[int, ...]]) -> Finding:
     """An input without an array, or an array without an input."""
     how = f"Save {', '.join(f'`x.{key}`' for key in sorted(inputs))}" + (", or `x`." if len(inputs) == 1 else ".")
     why = "every input takes its own array"

@@ -13,7 +13,8 @@ step errs by e times its result; `_OPERATIONS` of them cover every cell of Norse
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ class SourceEquivalence:
     """`equal`: no error. `near_ties` are all neurons' steps that rounding decided, `errors` the first in each sample.
 
     `undecided` is the share of all neurons' steps in which rounding could have decided either way, and `spikes` how
-    many the model's neurons gave: where near ties are many beside them (low precision), what is left proves little.
+    many the model's neurons gave: where near ties are many beside them (low precision), what is left proves little. `decisions`: all
+    neurons' steps.
     """
 
     recorded_on: dict[str, Any]
@@ -64,6 +66,7 @@ class SourceEquivalence:
     errors: tuple[Place, ...]
     undecided: float
     spikes: int
+    decisions: int
 
     @property
     def equal(self) -> bool:
@@ -197,13 +200,34 @@ def judge(
     judge = _Judge(network, recorded, roundoff, samples)
     float_model.run(network, stimulus, observe=judge.observe, progress=progress)
     undecided = judge.undecided / judge.decisions if judge.decisions else 0.0
-    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors), undecided, judge.spikes)
+    counts = undecided, judge.spikes, judge.decisions
+    return SourceEquivalence(recorded_on, samples, tuple(judge.near_ties), tuple(judge.errors), *counts)
 
 
-def require_equal(found: SourceEquivalence) -> None:
-    """Raise `SpikeportError` (`model-behaves-otherwise`) that names the first neuron to differ."""
+def joined(found: Sequence[SourceEquivalence]) -> SourceEquivalence:
+    """Of samples that were judged in parts, in their order; one part stays as it is."""
+    if len(found) == 1:
+        return found[0]
+    near_ties: list[Place] = []
+    errors: list[Place] = []
+    samples = 0
+    for part in found:
+        near_ties += [replace(place, sample=place.sample + samples) for place in part.near_ties]
+        errors += [replace(place, sample=place.sample + samples) for place in part.errors]
+        samples += part.samples
+    decisions = sum(part.decisions for part in found)
+    undecided = round(sum(part.undecided * part.decisions for part in found)) / max(decisions, 1)
+    counts = undecided, sum(part.spikes for part in found), decisions
+    return SourceEquivalence(found[0].recorded_on, samples, tuple(near_ties), tuple(errors), *counts)
+
+
+def require_equal(found: SourceEquivalence, before: int = 0) -> None:
+    """Raise `SpikeportError` (`model-behaves-otherwise`) that names the first neuron to differ; `before` samples came
+    earlier.
+    """
     if not found.equal:
         first = min(found.errors, key=lambda p: p.step)
+        first = replace(first, sample=first.sample + before)
         raise refuse(
             "model-behaves-otherwise",
             f"node {first.layer!r}",

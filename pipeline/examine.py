@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
+from spikeport.export.suffixes import is_net
 from spikeport.pipeline import datasets, inspect, lint, lint_data, slayer_port
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.models import Model, Reading, open_model, time_step
@@ -37,7 +38,7 @@ def examine(
     Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
     a call that says nothing about the model: no file, data that does not fit.
     """
-    if slayer_port.is_net(model):
+    if is_net(model):
         slayer_port.require_none({"factory": factory, "dt": dt})
         return Examined(list(slayer_port.findings(Path(model), data)), [])
     given = datasets.load(data) if data is not None else None

@@ -97,41 +97,71 @@ class Tally:
     def __init__(self, network: Network, quantized: Quantized, outputs: Mapping[str, str]) -> None:
         self.quantized, self.outputs, self.samples = quantized, dict(outputs), 0
         self.layers = {layer.name: LayerTally(layer, quantized) for layer in network.layers}
-        self.want: list[list[NDArray[Any]]] = []
-        self.got: list[list[NDArray[Any]]] = []
-        self.idle: list[list[NDArray[Any]]] = []
+        self.want: list[NDArray[Any]] = []
+        self.got: list[NDArray[Any]] = []
+        self.idle: list[NDArray[Any]] = []
         self.first: Divergence | None = None
         self.affected = 0
 
     def add(self, activity: Activity, trace: Trace) -> None:
         """The next samples, of both runs."""
-        ways = self.outputs.items()
-        self.want.append([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in ways])
-        self.got.append([decoding.answers(way, trace[o].spikes, _voltage(self.quantized, trace, o)) for o, way in ways])
-        self.idle.append([silent(activity[o], way) for o, way in ways])
-        for name, layer in trace.layers.items():
-            self.layers[name].add(activity[name], layer)
-        self._diverge(activity, trace)
-        self.samples += trace.samples
+        self.absorb(self.measure(activity, trace, not self.samples))
 
-    def _diverge(self, activity: Activity, trace: Trace) -> None:
+    def measure(self, activity: Activity, trace: Trace, first: bool) -> dict[str, Any]:
+        """Some samples of both runs, as plain values for `absorb`; nothing is kept here. `first`: the run's first
+        sample is among them.
+        """
+        ways = self.outputs.items()
+        voltages = {o: _voltage(self.quantized, trace, o) for o in self.outputs}
         found = first_divergence(activity, trace)
-        if found is None:
-            return
+        return {
+            "samples": trace.samples,
+            "want": np.array([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in ways]),
+            "got": np.array([decoding.answers(way, trace[o].spikes, voltages[o]) for o, way in ways]),
+            "idle": np.array([silent(activity[o], way) for o, way in ways]),
+            "layers": {
+                name: self.layers[name].measure(activity[name], layer, first) for name, layer in trace.layers.items()
+            },
+            "divergence": None if found is None else asdict(found),
+        }
+
+    def absorb(self, measured: Mapping[str, Any]) -> None:
+        """The next samples, measured here or elsewhere."""
+        self.want.append(measured["want"])
+        self.got.append(measured["got"])
+        self.idle.append(measured["idle"])
+        for name, layer in measured["layers"].items():
+            self.layers[name].absorb(layer)
+        if measured["divergence"] is not None:
+            self._diverge(Divergence(**measured["divergence"]))
+        self.samples += measured["samples"]
+
+    def _diverge(self, found: Divergence) -> None:
         self.affected += found.samples_affected
-        if self.first is None or _place(found, trace) < _place(self.first, trace):
+        if self.first is None or self._place(found) < self._place(self.first):
             self.first = replace(found, sample=found.sample + self.samples)
+
+    def _place(self, found: Divergence) -> tuple[int, int]:
+        """Earlier is less; parts come in the order of their samples, so that a later one must be less to count."""
+        return found.step, [layer.name for layer in self.quantized.program.layers].index(found.layer)
+
+    def loss(self, labels: NDArray[Any] | None) -> Loss:
+        """Of the samples so far, and `labels` of them."""
+        want, got = (np.concatenate(parts, axis=1) for parts in (self.want, self.got))
+        if labels is None:
+            return disagreement((want == got).all(0))
+        return paired_loss(want[0] == labels, got[0] == labels)
 
     def fidelity(self, labels: NDArray[Any] | None) -> Fidelity:
         """Of all samples that were added; `labels` of them."""
         want, got, idle = (np.concatenate(parts, axis=1) for parts in (self.want, self.got, self.idle))
         same = (want == got).all(0)
-        score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, disagreement(same))
+        score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, self.loss(None))
         if labels is not None:
             (output,) = self.outputs
             require_answers(labels, self.layers[output].own.size)
             right, still = want[0] == labels, got[0] == labels
-            score = ("accuracy", float(right.mean()), float(still.mean()), paired_loss(right, still))
+            score = ("accuracy", float(right.mean()), float(still.mean()), self.loss(labels))
         metric, before, after, loss = score
         return Fidelity(
             metric,
@@ -145,11 +175,6 @@ class Tally:
             tuple(layer.fidelity() for layer in self.layers.values()),
             replace(self.first, samples_affected=self.affected) if self.first else None,
         )
-
-
-def _place(found: Divergence, trace: Trace) -> tuple[int, int]:
-    """Earlier is less; parts come in the order of their samples, so that a later one must be less to count."""
-    return found.step, list(trace.layers).index(found.layer)
 
 
 def _voltage(quantized: Quantized, trace: Trace, output: str) -> NDArray[Any]:

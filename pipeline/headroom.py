@@ -14,16 +14,36 @@ from spikeport.sim.trace import LayerTrace, Trace
 
 VARIABLES = ("accumulator", "u", "v")
 Range = list[int] | None
+Reached = dict[str, dict[str, Range]]
+"""Layer -> variable -> its lowest and highest value; None where it was not recorded."""
 
 
 def headroom(program: Program, trace: Trace) -> list[dict[str, Any]]:
+    """As `beside`, of one run."""
+    return beside(program, measure(trace))
+
+
+def beside(program: Program, reached: Reached) -> list[dict[str, Any]]:
     """Each layer's bounds [lowest, highest] over all neurons (None where there is none), what the run reached, and
     which bounds are proven to be within the widths of the arithmetic.
     """
     return [
-        {"name": layer.name, **_bounds(program, layer), "measured": _measured(trace[layer.name])}
-        for layer in program.layers
+        {"name": layer.name, **_bounds(program, layer), "measured": reached[layer.name]} for layer in program.layers
     ]
+
+
+def measure(trace: Trace) -> Reached:
+    """What a run reached."""
+    return {name: _measured(layer) for name, layer in trace.layers.items()}
+
+
+def joined(one: Reached, other: Reached) -> Reached:
+    """What two runs reached."""
+    return {name: {key: _wider(own[key], other[name][key]) for key in VARIABLES} for name, own in one.items()}
+
+
+def _wider(one: Range, other: Range) -> Range:
+    return None if one is None or other is None else [min(one[0], other[0]), max(one[1], other[1])]
 
 
 def _bounds(program: Program, layer: AnyLayer) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,25 +67,40 @@ class LayerTally:
         self.saturations: int | None = None
         self.van_rossum: float | None = None
 
-    def add(self, activity: LayerActivity, layer: LayerTrace) -> None:
-        """The next samples of both runs."""
+    def measure(self, activity: LayerActivity, layer: LayerTrace, first: bool) -> dict[str, Any]:
+        """Some samples of both runs, as plain values for `absorb`. `first`: the run's first sample is among them."""
         want, got = activity.spikes, layer.spikes
-        if not self.entries:
-            self.van_rossum = distance.van_rossum(want[0], got[0])
-        self.entries += got.size
-        self.want += int(want.sum(dtype=np.int64))
-        self.got += int(got.sum(dtype=np.int64))
-        for tolerance in TOLERANCES:
-            self.pairs[tolerance] += matched(want, got, tolerance)
+        found = {
+            "entries": got.size,
+            "want": int(want.sum(dtype=np.int64)),
+            "got": int(got.sum(dtype=np.int64)),
+            "pairs": [matched(want, got, tolerance) for tolerance in TOLERANCES],
+            "van_rossum": distance.van_rossum(want[0], got[0]) if first else None,
+        }
         headroom, saturations = room(layer)
         if layer.v is None or headroom is None or saturations is None:
-            return
-        self.headroom = headroom if self.headroom is None else min(self.headroom, headroom)
-        self.saturations = saturations + (self.saturations or 0)
+            return found | {"v": None}
         scale = self.quantized.scales[self.own.name]
         off = np.abs(layer.v * scale.unit + scale.offset - activity.v).sum((0, 1))
-        self.off = off if self.off is None else self.off + off
-        self.largest = max(self.largest, float(np.abs(activity.v - self.own.reset).max(initial=0.0)))
+        largest = float(np.abs(activity.v - self.own.reset).max(initial=0.0))
+        return found | {"v": {"headroom": headroom, "saturations": saturations, "off": off, "largest": largest}}
+
+    def absorb(self, measured: Mapping[str, Any]) -> None:
+        """The next samples, measured here or elsewhere."""
+        if not self.entries:
+            self.van_rossum = measured["van_rossum"]
+        self.entries += measured["entries"]
+        self.want += measured["want"]
+        self.got += measured["got"]
+        for tolerance, pairs in zip(TOLERANCES, measured["pairs"], strict=True):
+            self.pairs[tolerance] += pairs
+        v = measured["v"]
+        if v is None:
+            return
+        self.headroom = v["headroom"] if self.headroom is None else min(self.headroom, v["headroom"])
+        self.saturations = v["saturations"] + (self.saturations or 0)
+        self.off = v["off"] if self.off is None else self.off + v["off"]
+        self.largest = max(self.largest, v["largest"])
 
     def fidelity(self) -> LayerFidelity:
         """Of all samples that were added."""

@@ -12,7 +12,9 @@ import numpy as np
 
 from spikeport.export import nir_file
 from spikeport.pipeline import equivalence
-from spikeport.pipeline.datasets import ONLY, Dataset, stimulus
+from spikeport.pipeline.batches import batches
+from spikeport.pipeline.data_names import ONLY
+from spikeport.pipeline.datasets import Dataset, stimulus
 from spikeport.pipeline.network import Network
 from spikeport.sim.errors import refuse
 from spikeport.sim.progress import Progress
@@ -40,13 +42,18 @@ class Model:
             return None
         from spikeport.export.record import record
 
-        recording = record(self.module, self.exported, data.x, progress)
         inputs = {part.name: part.shape for part in network.inputs}
-        found = equivalence.judge(
-            network, stimulus(data, inputs), recording.layers, recording.settings, recording.roundoff
-        )
-        equivalence.require_equal(found)
-        return found
+        found: list[equivalence.SourceEquivalence] = []
+        for samples in batches(network, len(data), data.steps):
+            part = data.part(samples).read()
+            told = None if progress is None else _onward(progress, samples.start, len(data))
+            recording = record(self.module, self.exported, part.x, told)
+            judged = equivalence.judge(
+                network, stimulus(part, inputs), recording.layers, recording.settings, recording.roundoff
+            )
+            equivalence.require_equal(judged, samples.start)
+            found.append(judged)
+        return equivalence.joined(found)
 
     def random_data(self) -> Dataset:
         """Spikes of several densities that the module can run on: [sample, step, *input shape], the same every time."""
@@ -79,6 +86,11 @@ class Reading:
         if data is None:
             return replace(self, dt=dt)
         return replace(self, dt=data.dt if dt is None else dt, steps=data.steps, input_shape=data.shape)
+
+
+def _onward(progress: Progress, before: int, whole: int) -> Progress:
+    """Progress of one part, as that of the whole."""
+    return lambda done, _: progress(before + done, whole)
 
 
 def open_model(model: Any, factory: str | None = None, reading: Reading | None = None) -> Model:

@@ -1,33 +1,52 @@
-"""What `run` and `verify` do: a stored Program on data, alone or on several engines, or against a recording."""
+"""A stored Program and data for it, as `verify` takes them; and `run`, one engine on them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from spikeport.pipeline import datasets, horizon, parity, recording, saved, slayer_port
+from spikeport.export.suffixes import is_net
+from spikeport.pipeline import datasets, horizon, parity, saved
 from spikeport.pipeline.calibrate import InputCoding, to_wire
+from spikeport.pipeline.datasets import Dataset
 from spikeport.pipeline.fingerprints import require_reported
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch
 from spikeport.sim.store import load_program
-from spikeport.sim.trace import Comparison, Trace
+from spikeport.sim.trace import Trace
 
 
-def opened(path: Path, data: Path) -> tuple[Program, dict[str, NDArray[Any]]]:
-    """A Program from its file, a bundle or a SLAYER network, and the data as its integers."""
-    if slayer_port.is_net(path):
-        found = slayer_port.opened(path, datasets.load(data))
-        return found.program, found.integers
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """A Program, and how the values of its inputs become integers."""
+
+    program: Program
+    codings: dict[str, InputCoding]
+
+    def integers(self, some: Dataset) -> dict[str, NDArray[Any]]:
+        """Samples that were read, as the Program takes them."""
+        given = datasets.stimulus(some, {part.name: part.shape for part in self.program.inputs})
+        return {name: to_wire(name, self.codings[name], x) for name, x in given.items()}
+
+
+def opened(path: Path, data: Any) -> tuple[Feed, Dataset]:
+    """A Program from its file, a bundle or a SLAYER network, and data that it can run on."""
+    if is_net(path):
+        from spikeport.pipeline import slayer_port
+
+        given = datasets.opened(data)
+        found = slayer_port.opened(path, given)
+        return Feed(found.program, {part.name: found.coding for part in found.program.inputs}), given
     stored = open_program(path)
-    return stored.program, _integers(stored, data)
+    codings = {part.name: InputCoding(part.wire, stored.scales.get(part.name, 1.0)) for part in stored.program.inputs}
+    return Feed(stored.program, codings), _given(stored, data)
 
 
 @dataclass(frozen=True)
@@ -69,78 +88,18 @@ def open_program(path: Path) -> Stored:
         ) from error
 
 
-def _integers(stored: Stored, data: Path) -> dict[str, NDArray[Any]]:
-    """The data as the Program takes it. Currents need the scale that a bundle keeps; its decays are for its dt."""
-    loaded, program = datasets.load(data), stored.program
+def _given(stored: Stored, data: Any) -> Dataset:
+    """The data, if the Program can take it: its decays are for the bundle's dt."""
+    loaded, program = datasets.opened(data), stored.program
     if stored.dt is not None and loaded.dt is not None and not math.isclose(stored.dt, loaded.dt, rel_tol=1e-6):
         what = f"the data says {loaded.dt:g} s, the bundle was made for {stored.dt:g} s"
         raise refuse("data-dt-disagrees", loaded.name, what, "decays depend on it", "Give data of the bundle's dt.")
     horizon.require_within(program, loaded.steps)
-    given = datasets.stimulus(loaded, {part.name: part.shape for part in program.inputs})
-    codings = {part.name: InputCoding(part.wire, stored.scales.get(part.name, 1.0)) for part in program.inputs}
-    return {name: to_wire(name, codings[name], x) for name, x in given.items()}
+    datasets.require_fed(loaded, {part.name: part.shape for part in program.inputs})
+    return loaded
 
 
 def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: Watch) -> Trace:
     """One engine on all samples."""
-    program, stimulus = opened(path, data)
-    return parity.run_engines(program, stimulus, {engine: len(next(iter(stimulus.values())))}, options, watch)[0]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What `verify` found: engines among themselves, and the first of them with a recording."""
-
-    program: str
-    parity: parity.Parity
-    recording: tuple[str, Comparison] | None
-
-    @property
-    def equal(self) -> bool:
-        return self.mismatches == 0
-
-    @property
-    def mismatches(self) -> int:
-        return self.parity.mismatches + (self.recording[1].mismatches if self.recording else 0)
-
-    def __str__(self) -> str:
-        compared = self.parity.compared + (self.recording[1].compared if self.recording else 0)
-        who = [*self.parity.runs, *([self.recording[0]] if self.recording else [])]
-        first = self.parity.first or (self.recording[1].first if self.recording else None)
-        said = f"{self.mismatches} mismatches in {compared} values ({', '.join(who)})"
-        return f"{said}; first: {first}" if first else said
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        found: dict[str, Any] = {"program": self.program, "parity": None, "recording": None}
-        if len(self.parity.runs) > 1:
-            found["parity"] = self.parity.as_dict()
-        if self.recording:
-            name, comparison = self.recording
-            found["recording"] = {"name": name, "engine": next(iter(self.parity.runs)), **asdict(comparison)}
-        return found
-
-
-def verify(
-    path: Path,
-    data: Path,
-    engines: Sequence[str],
-    against: Path | None,
-    options: Mapping[str, Any],
-    watch: Watch,
-) -> Agreement:
-    """Run the engines on all samples and compare. With a recording, the first engine is compared with it too."""
-    program, stimulus = opened(path, data)
-    if len(engines) < 2 and against is None:
-        raise refuse(
-            "engine-unknown",
-            "--engines",
-            f"only {engines[0]!r} is named",
-            "agreement takes two",
-            "Name two engines, or a recording with --against.",
-        )
-    recorded = recording.load(against) if against is not None else None
-    count = len(next(iter(stimulus.values())))
-    traces = parity.run_engines(program, stimulus, dict.fromkeys(engines, count), options, watch)
-    compared = (recorded.name, recording.judge(traces[0], recorded)) if recorded else None
-    return Agreement(program.digest, parity.judge(traces), compared)
+    feed, given = opened(path, data)
+    return parity.run_engines(feed.program, feed.integers(given.read()), {engine: len(given)}, options, watch)[0]

@@ -7,6 +7,7 @@ nothing is shifted or filled in.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ class Recording:
     name: str
     time: str
     arrays: dict[tuple[str, str], NDArray[Any]]
+
+    def part(self, samples: slice) -> Recording:
+        """Some samples only."""
+        return Recording(self.name, self.time, {key: x[samples] for key, x in self.arrays.items()})
 
 
 def load(path: Path) -> Recording:
@@ -80,12 +85,13 @@ def _whole(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def judge(trace: Trace, recorded: Recording) -> Comparison:
-    """Compare the Trace with the recording, value by value. Raises `SpikeportError` (`data-shape`)."""
+    """Compare the Trace with the recording, value by value. Raises as `require_fits` does."""
+    require_fits(recorded, {n: t.spikes.shape[2] for n, t in trace.layers.items()}, trace.samples, trace.steps)
     order = list(trace.layers)
     firsts: list[tuple[tuple[int, ...], Difference]] = []
     compared = mismatches = 0
     for (name, variable), want in recorded.arrays.items():
-        got = _shown(trace, recorded, name, variable, want.shape)
+        got = _shown(trace, recorded, name, variable)
         differs = want != got
         compared += want.size
         mismatches += int(differs.sum())
@@ -100,26 +106,33 @@ def judge(trace: Trace, recorded: Recording) -> Comparison:
     return Comparison(compared, mismatches, variables, min(firsts, key=lambda f: f[0])[1] if firsts else None)
 
 
-def _shown(trace: Trace, recorded: Recording, name: str, variable: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def require_fits(recorded: Recording, neurons: Mapping[str, int], samples: int, steps: int) -> None:
+    """Raise `SpikeportError` (`data-shape`) unless every array is of a layer's neurons (layer -> how many) in so many
+    samples and steps.
+    """
+    for (name, variable), values in recorded.arrays.items():
+        where = f"{recorded.name}: {name}.{variable}"
+        if name not in neurons:
+            raise refuse(
+                "data-shape",
+                where,
+                f"the Program has no layer {name!r}",
+                "a recording is compared layer by layer",
+                f"Name it as the Program does: {', '.join(neurons)}.",
+            )
+        if values.shape != (samples, steps, neurons[name]):
+            raise refuse(
+                "data-shape",
+                where,
+                f"shape {values.shape}, the run has {(samples, steps, neurons[name])}",
+                "a recording is compared value by value",
+                "Record the same samples, steps and neurons.",
+            )
+
+
+def _shown(trace: Trace, recorded: Recording, name: str, variable: str) -> NDArray[Any]:
     """What the run has in the place of the recorded array."""
-    where = f"{recorded.name}: {name}.{variable}"
-    if name not in trace.layers:
-        raise refuse(
-            "data-shape",
-            where,
-            f"the Program has no layer {name!r}",
-            "a recording is compared layer by layer",
-            f"Name it as the Program does: {', '.join(trace.layers)}.",
-        )
     layer = trace[name]
-    if shape != layer.spikes.shape:
-        raise refuse(
-            "data-shape",
-            where,
-            f"shape {shape}, the run has {layer.spikes.shape}",
-            "a recording is compared value by value",
-            "Record the same samples, steps and neurons.",
-        )
     return layer.in_chip_time(variable) if recorded.time == "chip" else layer.recorded[variable]
 
 

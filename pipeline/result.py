@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.hw_targets.lava_rules import own_processes
+from spikeport.pipeline import headroom
 from spikeport.pipeline.attribution import Attribution
 from spikeport.pipeline.equivalence import SourceEquivalence
 from spikeport.pipeline.fidelity import Fidelity
 from spikeport.pipeline.fingerprints import fingerprints
-from spikeport.pipeline.headroom import headroom
+from spikeport.pipeline.headroom import Reached
 from spikeport.pipeline.models import Model
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.parity import Parity
@@ -123,7 +124,8 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Everything of one porting. `trace` is the run on all scored samples; `result.trace["lif1"].v` its integers.
+    """Everything of one porting. `trace` is the run on the scored samples, or on the first of them, as many as a
+    gigabyte holds (`batches.kept`); `result.trace["lif1"].v` its integers. `reached` is what all samples reached.
 
     `network` and `fidelity` are None where integers were given: there is no float model then.
     """
@@ -136,6 +138,7 @@ class Result:
     fidelity: Fidelity | None
     attribution: Attribution | None
     trace: Trace
+    reached: Reached
     verdict: Verdict
     cost: dict[str, Any]
     about: dict[str, Any]
@@ -167,7 +170,7 @@ class Result:
                 "parity": self.parity.as_dict(),
                 "fidelity": None if self.fidelity is None else self.fidelity.as_dict(),
                 "attribution": self.attribution.as_dict() if self.attribution else None,
-                "bounds": headroom(program, self.trace),
+                "bounds": headroom.beside(program, self.reached),
                 "cost": self.cost,
                 "verdict": self.verdict.word,
                 "verdict_why": self.verdict.why,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.pipeline import bundle, datasets, float_port, scale_file, slayer_port
+from spikeport.export.suffixes import is_net
+from spikeport.pipeline import bundle, datasets, float_port, places, scale_file, slayer_port
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
@@ -47,6 +48,8 @@ def port(
     out: Path | str | None = None,
     command: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    scheduler: Any = None,
+    work: Path | str | None = None,
     watch: Watch = _quiet,
 ) -> Result:
     """Port a model to integers and prove what survived.
@@ -55,23 +58,27 @@ def port(
     "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`. Weights get
     `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or by the `scales` that `tuning.tune`
     left, or a file of them. `output`: see `decode.read`; `out`: the bundle's folder. `options`: of engines (`python`,
-    `time_limit` for lava). Raises `SpikeportError` for input that cannot be ported; nothing is written then.
+    `time_limit` for lava). Samples are scored in shards: on Dask with a `scheduler` (see `places.opened`), kept in
+    `work` until all is done, so that the same call goes on where it was killed. Raises `SpikeportError` for input that
+    cannot be ported; no bundle is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
     recipe = Recipe(bits, method)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
     for_floats: dict[str, Any] = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
-    if slayer_port.is_net(model):
-        choices = {"scales": scales, "bits or method": None if recipe == Recipe() else recipe}
-        slayer_port.require_none(for_floats | choices | {"calling": calling, "mapping": mapping})
-        result = slayer_port.port(model, data, labels, **asked)
-    else:
-        for_floats |= {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
-        for_floats |= {"reading": Reading(calling, mapping)}
-        result = float_port.port(model, data, labels, **asked, **for_floats)
-    if out is not None:
-        bundle.write(result, Path(out), command)
+    with places.opened(scheduler, work) as place:
+        asked |= {"place": place}
+        if is_net(model):
+            choices = {"scales": scales, "bits or method": None if recipe == Recipe() else recipe}
+            slayer_port.require_none(for_floats | choices | {"calling": calling, "mapping": mapping})
+            result = slayer_port.port(model, data, labels, **asked)
+        else:
+            for_floats |= {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
+            for_floats |= {"reading": Reading(calling, mapping)}
+            result = float_port.port(model, data, labels, **asked, **for_floats)
+        if out is not None:
+            bundle.write(result, Path(out), command)
     return result
 
 
@@ -139,7 +146,7 @@ def export(
 
     Returns what was found, in lines. Raises `SpikeportError`; nothing is written then.
     """
-    if slayer_port.is_net(model):
+    if is_net(model):
         slayer_port.require_none({"factory": factory, "calling": calling, "mapping": mapping})
         return slayer_port.export(Path(model), path, dt, data)
     given = datasets.load(data) if data is not None else None

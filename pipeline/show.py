@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from spikeport.pipeline.rows import number, percent, text
@@ -38,13 +38,22 @@ COLORS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
 def watching() -> Iterator[Watch]:
     """A bar per stage on a terminal's standard error; nothing where it is piped."""
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+    so_far = TextColumn("{task.fields[so_far]}", markup=False)
+    with Progress(*columns, so_far, console=err, disable=not err.is_terminal, transient=True) as progress:
+        yield lambda stage: _Bar(progress, progress.add_task(stage, total=None, so_far=""))
 
-        def watch(stage: str) -> Callable[[int, int], None]:
-            task = progress.add_task(stage, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
 
-        yield watch
+class _Bar:
+    """A stage's progress, and what is known so far beside it (`sim.progress.say`)."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self.progress, self.task = progress, task
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress.update(self.task, completed=done, total=total)
+
+    def say(self, so_far: str) -> None:
+        self.progress.update(self.task, so_far=so_far)
 
 
 def findings(found: Sequence[Finding], in_json: bool, to: Console = err) -> None:

@@ -15,61 +15,63 @@ from numpy.typing import NDArray
 
 from spikeport.export import nir_file, slayer, slayer_nir
 from spikeport.export.slayer import SlayerNet
-from spikeport.export.suffixes import SLAYER
-from spikeport.pipeline import datasets, parity, slayer_program
+from spikeport.pipeline import batches, datasets, slayer_program, streams
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.calibrate import InputCoding, code_input, saturated, to_wire
-from spikeport.pipeline.cost import cost
-from spikeport.pipeline.decisions import decisions
+from spikeport.pipeline.calibrate import InputCoding, code_input, to_wire
 from spikeport.pipeline.excerpt import Runs, excerpt
-from spikeport.pipeline.fidelity import require_answers, silent
-from spikeport.pipeline.layer_fidelity import room
+from spikeport.pipeline.fidelity import require_answers
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Model
+from spikeport.pipeline.places import Place
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.result import Result, decide_integers
+from spikeport.pipeline.scoring import Scores, Scoring, score
 from spikeport.pipeline.spike_match import f1
 from spikeport.sim import fast
 from spikeport.sim.errors import SpikeportError, refuse
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch
-from spikeport.sim.trace import Trace
-
-
-def is_net(model: Any) -> bool:
-    """Whether the user's model is a path to a SLAYER network."""
-    return isinstance(model, str | Path) and Path(model).suffix in SLAYER
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A network as a Program for some data, and that data as its integers."""
+    """A network as a Program for some data."""
 
     net: SlayerNet
     program: Program
     coding: InputCoding
-    given: NDArray[Any]
-    integers: dict[str, NDArray[np.int32]]
+
+    def given(self, data: datasets.Dataset) -> NDArray[Any]:
+        """What enters."""
+        return datasets.stimulus(data, {slayer_program.INPUT: self.net.input_shape})[slayer_program.INPUT]
+
+    def integers(self, data: datasets.Dataset) -> dict[str, NDArray[Any]]:
+        """The same as the Program takes it. Raises what `to_wire` raises."""
+        return {slayer_program.INPUT: to_wire(slayer_program.INPUT, self.coding, self.given(data))}
 
 
 def opened(path: Path, data: datasets.Dataset) -> Opened:
-    """Read the network; its input carries what the data holds. Raises what `slayer.read` and `to_wire` raise, and
-    `SpikeportError` (`data-values`) for fractions where the network takes spikes."""
+    """Read the network; its input carries what the data holds. Raises what `slayer.read` raises, and `SpikeportError`
+    (`data-shape`; `data-values` for fractions where the network takes spikes)."""
     net = slayer.read(path)
-    (given,) = datasets.stimulus(data, {slayer_program.INPUT: net.input_shape}).values()
+    (given,) = datasets.require_fed(data, {slayer_program.INPUT: net.input_shape}).values()
     coding = slayer_program.coding(net) or _spikes(given)
-    program = slayer_program.program(net, coding.wire)
-    return Opened(net, program, coding, given, {slayer_program.INPUT: to_wire(slayer_program.INPUT, coding, given)})
+    return Opened(net, slayer_program.program(net, coding.wire), coding)
 
 
-def _spikes(given: NDArray[Any]) -> InputCoding:
-    """The network was trained on spikes, so that nothing says how a fraction would become an integer."""
-    if given.dtype.kind == "f" and not (given == np.rint(given)).all():
-        what, why = "it holds fractions", "the network's first layer takes spikes, and no input neurons make them"
-        how = "Give 0 and 1, or whole numbers as graded spikes."
-        raise refuse("data-values", slayer_program.INPUT, what, why, how)
-    return code_input(slayer_program.INPUT, given.astype(np.int64))
+def _spikes(given: Any) -> InputCoding:
+    """The network was trained on spikes, so that nothing says how a fraction would become an integer. All samples
+    decide how wide its wire is."""
+    ends: list[int] = []
+    for part in streams.parts(given):
+        values = streams.read(part)
+        if values.dtype.kind == "f" and not (values == np.rint(values)).all():
+            what, why = "it holds fractions", "the network's first layer takes spikes, and no input neurons make them"
+            how = "Give 0 and 1, or whole numbers as graded spikes."
+            raise refuse("data-values", slayer_program.INPUT, what, why, how)
+        ends += [int(values.min()), int(values.max())]
+    return code_input(slayer_program.INPUT, np.array(ends, np.int64))
 
 
 def findings(path: Path, data: Any = None) -> tuple[Any, ...]:
@@ -79,7 +81,8 @@ def findings(path: Path, data: Any = None) -> tuple[Any, ...]:
     try:
         slayer_program.program(slayer.read(path))
         if data is not None:
-            opened(path, datasets.load(data))
+            given = datasets.load(data)
+            opened(path, given).integers(given)
     except SpikeportError as error:
         if error.code == "file-missing":
             raise
@@ -96,33 +99,33 @@ def port(
     parity_samples: int,
     decode: str | None,
     options: Mapping[str, Any],
+    place: Place,
     watch: Watch,
 ) -> Result:
     """As `run.port`, for a `.net`."""
-    path, scored = Path(model), datasets.load(data, labels)
+    path, scored = Path(model), datasets.opened(data, labels)
     found = opened(path, scored)
-    samples = parity.shares(engines, len(scored), parity_samples)
-    traces = parity.run_engines(found.program, found.integers, samples, options, watch)
-    widest = max(traces, key=lambda trace: trace.samples)
-    task, idle = _answers(found, widest, scored.y, decode)
-    compared = parity.judge(traces)
-    quantized, output = Quantized(found.program, {slayer_program.INPUT: found.coding}, {}), found.program.outputs[0]
-    labels = None if scored.y is None else scored.y[: widest.samples]
-    about = _about(found, widest, scored) | {"task": task}
-    about |= {"decisions": decisions(None, quantized, widest, labels, {output: task["decode"]})}
+    output = found.program.outputs[0]
+    way = decoding.choose(decode, found.net.layers[-1].neurons.spikes, output)
+    quantized = Quantized(found.program, {slayer_program.INPUT: found.coding}, {})
+    kept = batches.kept(found.program, scored.steps)
+    scoring = Scoring(None, quantized, {output: way}, tuple(dict.fromkeys(engines)), dict(options), kept)
+    scores = score(scoring, scored, parity_samples, place, watch)
+    task, idle = _answers(scores, found.program.by_name[output].size, way)
     return Result(
         Model(path.name, "slayer", hashlib.sha256(path.read_bytes()).hexdigest(), None),
         None,
         quantized,
         None,
-        compared,
+        scores.parity,
         None,
         None,
-        widest,
-        decide_integers(compared, idle),
-        cost(found.program, widest, {name: x[: widest.samples] for name, x in found.integers.items()}),
-        about,
-        excerpt(Runs(widest, quantized), None, output),
+        scores.trace,
+        scores.reached,
+        decide_integers(scores.parity, idle),
+        scores.cost,
+        _about(found, scores, scored) | {"task": task, "decisions": scores.fell},
+        excerpt(Runs(scores.trace, quantized), None, output),
     )
 
 
@@ -145,8 +148,8 @@ def export(path: Path, out: Path | str, dt: float | None, data: Any) -> list[str
     lines = [f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"]
     if given is not None:
         found = opened(path, given)
-        floats = float_model.run(lower(graph, step), {slayer_program.INPUT: found.given})
-        name, trace = found.program.outputs[0], fast.run(found.program, found.integers, states=False)
+        floats = float_model.run(lower(graph, step), {slayer_program.INPUT: found.given(given)})
+        name, trace = found.program.outputs[0], fast.run(found.program, found.integers(given), states=False)
         score = f1(floats[name].spikes, trace[name].spikes, 0)
         shown = "neither spikes" if score is None else f"spike F1 {score:.4f}"
         lines.append(f"the float graph beside the file's integers, {len(given)} samples, output: {shown}")
@@ -154,23 +157,17 @@ def export(path: Path, out: Path | str, dt: float | None, data: Any) -> list[str
     return lines
 
 
-def _answers(
-    found: Opened, trace: Trace, labels: NDArray[Any] | None, decode: str | None
-) -> tuple[dict[str, Any], float]:
+def _answers(scores: Scores, neurons: int, way: str) -> tuple[dict[str, Any], float]:
     """What the integers answer, scored where there are labels; and the share of samples without an answer."""
-    name = found.program.outputs[0]
-    output = trace[name]
-    way = decoding.choose(decode, found.net.layers[-1].neurons.spikes, name)
-    task: dict[str, Any] = {"metric": None, "integer": None, "decode": way, "samples": trace.samples}
-    if labels is not None:
-        require_answers(labels, output.spikes.shape[2])
-        v = output.spikes if output.v is None else output.v
-        right = decoding.answers(way, output.spikes, v) == labels[: trace.samples]
-        task |= {"metric": "accuracy", "integer": float(right.mean())}
-    return task, float(silent(output, way).mean())
+    answers, idle = (np.concatenate([part[key] for part in scores.alone]) for key in ("answers", "idle"))
+    task: dict[str, Any] = {"metric": None, "integer": None, "decode": way, "samples": len(answers)}
+    if scores.y is not None:
+        require_answers(scores.y, neurons)
+        task |= {"metric": "accuracy", "integer": float((answers == scores.y).mean())}
+    return task, float(idle.mean())
 
 
-def _about(found: Opened, trace: Trace, scored: datasets.Dataset) -> dict[str, Any]:
+def _about(found: Opened, scores: Scores, scored: datasets.Dataset) -> dict[str, Any]:
     """The circumstances, and what each layer did."""
     coding = found.coding
     return {
@@ -187,19 +184,21 @@ def _about(found: Opened, trace: Trace, scored: datasets.Dataset) -> dict[str, A
             slayer_program.INPUT: {
                 "bits": coding.wire.bits,
                 "scale": coding.scale,
-                "saturated": saturated(coding, found.given),
+                "saturated": scores.saturated(scored)[slayer_program.INPUT],
             }
         },
-        "activity": [_activity(name, layer) for name, layer in trace.layers.items()],
+        "activity": [_activity(scores, layer.name, layer.size) for layer in found.program.layers],
     }
 
 
-def _activity(name: str, layer: Any) -> dict[str, Any]:
-    headroom, saturations = room(layer)
+def _activity(scores: Scores, name: str, neurons: int) -> dict[str, Any]:
+    rooms = [part["room"][name] for part in scores.alone]
+    known = [room for room in rooms if None not in room]
+    entries = scores.counts["samples"] * scores.steps * neurons
     return {
         "name": name,
-        "neurons": int(layer.spikes.shape[2]),
-        "spikes_per_step": float((layer.spikes != 0).mean()),
-        "headroom_bits": headroom,
-        "saturations": saturations,
+        "neurons": neurons,
+        "spikes_per_step": sum(part["spikes"][name] for part in scores.alone) / entries,
+        "headroom_bits": min(headroom for headroom, _ in known) if known else None,
+        "saturations": sum(count for _, count in known) if known else None,
     }

@@ -89,19 +89,22 @@ def write_text(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_archive(
+    path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, compressed: bool = True
+) -> None:
     """A `.npz` of named arrays and `header.json`: no pickle, fixed order and times, so equal content is equal bytes."""
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with written(path) as beside, zipfile.ZipFile(beside, "w") as archive:
-        _add(archive, "header.json", json.dumps(header, sort_keys=True, indent=1).encode())
+        _add(archive, "header.json", json.dumps(header, sort_keys=True, indent=1).encode(), method)
         for name in sorted(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            _add(archive, f"{name}.npy", buffer.getvalue())
+            _add(archive, f"{name}.npy", buffer.getvalue(), method)
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, method: int) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.compress_type = method
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, content, compresslevel=6)
 

@@ -129,8 +129,9 @@ def compare(want: Trace, got: Trace) -> Comparison:
             variables.add(variable)
             differs = values != other[variable]
             compared += values.size
-            mismatches += int(np.count_nonzero(differs))
-            if differs.any():
+            count = int(np.count_nonzero(differs))
+            mismatches += count
+            if count:
                 step, sample, neuron = (int(i) for i in np.argwhere(differs.swapaxes(0, 1))[0])
                 at = (sample, step, neuron)
                 place = Difference(
