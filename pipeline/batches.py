@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from spikeport.pipeline.network import Network
-from spikeport.sim.program import Program
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a Network brings scipy with it, which `verify` need not wait for
+    from spikeport.pipeline.network import Network
+    from spikeport.sim.program import Program
 
 MOST_BYTES = 2**30
 BYTES = 32

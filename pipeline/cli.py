@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,29 +74,12 @@ def port(
     from spikeport.pipeline import show
     from spikeport.pipeline.run import port as run_port
 
+    chosen: dict[str, Any] = {"factory": factory, "calling": calling, "calibration": calibration, "dt": dt}
+    chosen |= {"bits": bits, "method": method, "scales": scales, "decode": decode, "output": output}
+    chosen |= {"parity_samples": parity_samples, "max_loss": max_loss, "scheduler": scheduler, "work": work}
+    chosen |= {"options": {"python": lava_python, "time_limit": lava_timeout}, "command": ["spikeport", *sys.argv[1:]]}
     with show.watching() as watch:
-        result = run_port(
-            model,
-            data,
-            factory=factory,
-            calling=calling,
-            calibration=calibration,
-            bits=bits,
-            method=method,
-            scales=scales,
-            dt=dt,
-            engines=listed(engines),
-            parity_samples=parity_samples,
-            max_loss=max_loss,
-            decode=decode,
-            output=output,
-            out=out,
-            command=["spikeport", *sys.argv[1:]],
-            watch=watch,
-            options={"python": lava_python, "time_limit": lava_timeout},
-            scheduler=scheduler,
-            work=work,
-        )
+        result = run_port(model, data, engines=listed(engines), out=out, watch=watch, **chosen)
     show.result(result, as_json, str(out))
     raise typer.Exit(0 if result.verdict.word == "PASSED" else 1)
 

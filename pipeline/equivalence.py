@@ -56,8 +56,8 @@ class SourceEquivalence:
     """`equal`: no error. `near_ties` are all neurons' steps that rounding decided, `errors` the first in each sample.
 
     `undecided` is the share of all neurons' steps in which rounding could have decided either way, and `spikes` how
-    many the model's neurons gave: where near ties are many beside them (low precision), what is left proves little. `decisions`: all
-    neurons' steps.
+    many the model's neurons gave: where near ties are many beside them (low precision), what is left proves little.
+    `decisions`: all neurons' steps.
     """
 
     recorded_on: dict[str, Any]

@@ -9,13 +9,16 @@ the model; so `run` and `verify` refuse longer samples by name.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.pipeline.network import NetworkLayer
-from spikeport.pipeline.scales import Rows
 from spikeport.sim.errors import Finding, SpikeportError
 from spikeport.sim.program import AnyLayer, Layer, Program
+
+if TYPE_CHECKING:  # scipy comes with them, which `verify` need not wait for
+    from spikeport.pipeline.network import NetworkLayer
+    from spikeport.pipeline.scales import Rows
 
 
 def sums(layer: NetworkLayer) -> bool:

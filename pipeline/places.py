@@ -94,7 +94,7 @@ def _on_dask(client: Any) -> Runner:
         shared = client.submit(_same, task, pure=False)
         most = AHEAD * max(1, sum(client.nthreads().values()))
         running: dict[Any, int] = {}
-        finished = as_completed()
+        finished = as_completed(loop=client.loop)
         try:
             while queue or running:
                 while queue and len(running) < most:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.export.suffixes import is_net
 from spikeport.pipeline import datasets, horizon, parity, saved
-from spikeport.pipeline.calibrate import InputCoding, to_wire
+from spikeport.pipeline.coding import InputCoding, to_wire
 from spikeport.pipeline.datasets import Dataset
 from spikeport.pipeline.fingerprints import require_reported
 from spikeport.sim.errors import refuse

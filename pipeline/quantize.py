@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.pipeline import horizon, integers
-from spikeport.pipeline.calibrate import Calibration, InputCoding
+from spikeport.pipeline.calibrate import Calibration
+from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.fit import Fitted, as_given, fitted, nearest
 from spikeport.pipeline.network import Network, NetworkLayer, Projection
 from spikeport.pipeline.phases import least

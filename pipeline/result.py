@@ -21,10 +21,9 @@ from spikeport.pipeline.network import Network
 from spikeport.pipeline.parity import Parity
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.rows import percent, text
+from spikeport.pipeline.saved import SCHEMA
 from spikeport.sim.program import Program
 from spikeport.sim.trace import Trace
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)

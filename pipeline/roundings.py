@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.calibrate import to_wire
+from spikeport.pipeline.coding import to_wire
 from spikeport.pipeline.matrices import Matrix, compact, scaled_rows
 from spikeport.pipeline.network import Activity, Network, NetworkLayer, Projection, Rules
 from spikeport.pipeline.quantize import Quantized

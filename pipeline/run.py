@@ -63,23 +63,36 @@ def port(
     cannot be ported; no bundle is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
-    recipe = Recipe(bits, method)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
-    for_floats: dict[str, Any] = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
+    floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
+    way = Recipe(bits, method), scales, max_loss, Reading(calling, mapping)
     with places.opened(scheduler, work) as place:
-        asked |= {"place": place}
-        if is_net(model):
-            choices = {"scales": scales, "bits or method": None if recipe == Recipe() else recipe}
-            slayer_port.require_none(for_floats | choices | {"calling": calling, "mapping": mapping})
-            result = slayer_port.port(model, data, labels, **asked)
-        else:
-            for_floats |= {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
-            for_floats |= {"reading": Reading(calling, mapping)}
-            result = float_port.port(model, data, labels, **asked, **for_floats)
+        result = _ported(model, data, labels, asked | {"place": place}, floats, *way)
         if out is not None:
             bundle.write(result, Path(out), command)
     return result
+
+
+def _ported(
+    model: Any,
+    data: Any,
+    labels: Any,
+    asked: dict[str, Any],
+    floats: dict[str, Any],
+    recipe: Recipe,
+    scales: Any,
+    max_loss: float,
+    reading: Reading,
+) -> Result:
+    """`floats` and what follows mean something for a model of floats only."""
+    if is_net(model):
+        choices = {"scales": scales, "bits or method": None if recipe == Recipe() else recipe}
+        choices |= {"calling": reading.calling, "mapping": reading.mapping}
+        slayer_port.require_none(floats | choices)
+        return slayer_port.port(model, data, labels, **asked)
+    floats = floats | {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
+    return float_port.port(model, data, labels, reading=reading, **asked, **floats)
 
 
 def require_sensible(engines: Sequence[str], parity_samples: Any, max_loss: Any, out: Path | str | None) -> None:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
-from spikeport.pipeline.result import SCHEMA
 from spikeport.sim.errors import refuse
 
-NOT_OURS = (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, TemplateError)
+SCHEMA = 1
+"""Of the documents that this spikeport writes and reads."""
+NOT_OURS = (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError)
 """What using a document raises that is JSON, and not what was expected there."""
 
 
@@ -41,7 +40,11 @@ def understood(path: Path) -> Iterator[None]:
     """Raise `SpikeportError` (`file-format`) where what is done with the file's content shows that it is not ours."""
     try:
         yield
-    except NOT_OURS as error:
+    except Exception as error:
+        from jinja2 import TemplateError  # late: most documents are read where no page is made
+
+        if not isinstance(error, (*NOT_OURS, TemplateError)):
+            raise
         what, why = f"{type(error).__name__}: {error}", "it is not what spikeport of this version writes"
         raise refuse("file-format", str(path), what, why, "Port the model again.") from error
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline.calibrate import Calibration, InputCoding
+from spikeport.pipeline.calibrate import Calibration
+from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import Recipe

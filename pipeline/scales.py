@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline.calibrate import InputCoding
+from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.matrices import Matrix, entries, in_order, row_peaks, row_sums, scaled_rows
 from spikeport.pipeline.network import NetworkLayer, Projection
 from spikeport.pipeline.recipe import Grid

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikeport.pipeline import batches, cost, datasets, decisions, fidelity, headroom, parity, shards
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.calibrate import beyond, to_wire
+from spikeport.pipeline.coding import beyond, to_wire
 from spikeport.pipeline.datasets import Dataset
 from spikeport.pipeline.fidelity import Tally
 from spikeport.pipeline.layer_fidelity import room

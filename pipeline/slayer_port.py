@@ -18,7 +18,7 @@ from spikeport.export.slayer import SlayerNet
 from spikeport.pipeline import batches, datasets, slayer_program, streams
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.calibrate import InputCoding, code_input, to_wire
+from spikeport.pipeline.coding import InputCoding, code_input, to_wire
 from spikeport.pipeline.excerpt import Runs, excerpt
 from spikeport.pipeline.fidelity import require_answers
 from spikeport.pipeline.lower import lower

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spikeport.export.slayer import Cuba, Dense, Encoder, SigmaDelta, SlayerLayer, SlayerNet
-from spikeport.pipeline.calibrate import InputCoding
+from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.linear import unroll
 from spikeport.pipeline.matrices import DENSE_FROM
 from spikeport.sim import arith, bounds

@@ -85,7 +85,7 @@ class Verifying:
 
 
 def verify(
-    path: Path,
+    path: Path | str,
     data: Any,
     engines: Sequence[str],
     against: Path | None,
@@ -98,7 +98,7 @@ def verify(
     """Run the engines on all samples and compare. With a recording, the first engine is compared with it too.
     `scheduler`, `work`: see `places.opened`.
     """
-    feed, given = programs.opened(path, data)
+    feed, given = programs.opened(Path(path), data)
     if len(engines) < 2 and against is None:
         raise refuse(
             "engine-unknown",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from spikeport.pipeline import attribution, network, provenance, roundings
-from spikeport.pipeline.calibrate import InputCoding, calibrate, encode
+from spikeport.pipeline.calibrate import calibrate, encode
+from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.quantize import quantize
 from spikeport.sim import fast

@@ -22,7 +22,20 @@ HOMES = {
     "sim": {"numba", "llvmlite", "scipy"},  # llvmlite is what numba is made on
     "hw_targets": {"lava", "scipy"},
     "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery"},
-    "pipeline": {"typer", "rich", "jinja2", "networkx", "pygal", "scipy", "nir", "elephant", "neo", "quantities"},
+    "pipeline": {
+        "typer",
+        "rich",
+        "jinja2",
+        "networkx",
+        "pygal",
+        "scipy",
+        "nir",
+        "elephant",
+        "neo",
+        "quantities",
+        "dask",
+        "distributed",
+    },
 }
 FILES = [(room, path) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 each_file = pytest.mark.parametrize(("room", "path"), FILES, ids=[str(path.relative_to(ROOT)) for _, path in FILES])
