@@ -13,6 +13,8 @@ BYTES = 32
 """Of a neuron in a step: spikes and v in float64 while it runs, and once more as they are compared."""
 
 
+MOST_TRACE = 2**28
+"""Bytes of a trace that are kept, and written into a bundle."""
 TRACE_BYTES = 9
 """Of a neuron in a step of a trace: a spike, u and v."""
 WORKERS = 4
@@ -27,7 +29,7 @@ def at_once(network: Network, steps: int) -> int:
 
 def kept(program: Program, steps: int) -> int:
     """Samples of a trace that may be held; one at least."""
-    return max(1, MOST_BYTES // (TRACE_BYTES * max(1, steps) * program.neurons))
+    return max(1, MOST_TRACE // (TRACE_BYTES * max(1, steps) * program.neurons))
 
 
 def batches(network: Network, samples: int, steps: int) -> list[slice]:

@@ -123,8 +123,8 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Everything of one porting. `trace` is the run on the scored samples, or on the first of them, as many as a
-    gigabyte holds (`batches.kept`); `result.trace["lif1"].v` its integers. `reached` is what all samples reached.
+    """Everything of one porting. `trace` is the run on the scored samples, or on the first of them, as many as 256 MB
+    hold (`batches.kept`); `result.trace["lif1"].v` its integers. `reached` is what all samples reached.
 
     `network` and `fidelity` are None where integers were given: there is no float model then.
     """

@@ -290,7 +290,7 @@ def test_the_first_difference_of_all_shards_is_the_earliest(made, small, monkeyp
     assert found.parity.compared == SAMPLES * STEPS * 13 * 3
 
 
-def test_the_trace_is_kept_as_far_as_a_gigabyte_goes(made, small, monkeypatch):
+def test_the_trace_is_kept_as_far_as_memory_goes(made, small, monkeypatch):
     from spikeport.pipeline import batches
 
     whole = port(made / "m.nir", made / "data.npz", **QUICK)
