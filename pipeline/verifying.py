@@ -22,6 +22,9 @@ from spikeport.sim.trace import Comparison
 MANY_STARTS = ("fast", "fast:fallback", "reference", "torch")
 """Engines that begin at once. The others, as Lava, take seconds, and get as many samples at a time as memory holds."""
 
+SLOW = 32
+"""Samples in a shard that `reference` runs: minutes, on a network of a few hundred neurons."""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -144,4 +147,6 @@ def _agreement(
 def shard_size(verifying: Verifying, steps: int) -> int:
     """So many samples that a trace of each engine fits into memory; fewer where a start costs nothing."""
     fit = max(1, batches.kept(verifying.feed.program, steps) // len(verifying.engines))
-    return min(fit, shards.SIZE) if set(verifying.engines) <= set(MANY_STARTS) else fit
+    if not set(verifying.engines) <= set(MANY_STARTS):
+        return fit
+    return min(fit, SLOW if "reference" in verifying.engines else shards.SIZE)

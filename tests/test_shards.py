@@ -16,7 +16,7 @@ import pytest
 
 import spikeport
 from spikeport.export import nir_file
-from spikeport.pipeline import data_files, engines, identity, places, shards
+from spikeport.pipeline import batches, data_files, engines, identity, places, shards, verifying
 from spikeport.pipeline.places import Place
 from spikeport.pipeline.run import port
 from spikeport.pipeline.verifying import verify
@@ -75,6 +75,8 @@ def test_the_same_bytes_in_one_process_and_on_dask(made, small, client, tmp_path
     port(model, arrays, out=tmp_path / "sent", scheduler=client.scheduler.address, **QUICK)
     assert load_trace(tmp_path / "sent" / "trace.npz").samples == SAMPLES - SAMPLES // 5
     assert (tmp_path / "sent" / "trace.npz").read_bytes() == bundle(tmp_path / "here")["trace.npz"]
+    items = port(model, Items(data), dt=graphs.DT, scheduler=client, **QUICK)
+    assert items.program.digest == port(model, data, **QUICK).program.digest
     asked = (made / "bundle", data, ("fast", "reference"), tmp_path / "here" / "trace.npz", {}, quiet)
     with pytest.raises(spikeport.SpikeportError) as caught:
         verify(*asked, scheduler=client)
@@ -284,6 +286,7 @@ def test_the_first_difference_of_all_shards_is_the_earliest(made, small, monkeyp
         return Trace(trace.program, "lying", trace.layers | changed)
 
     monkeypatch.setitem(engines.ENGINES, "lying", lambda: lying)
+    monkeypatch.setattr(verifying, "MANY_STARTS", ("fast", "lying"))
     found = verify(made / "bundle", data, ("fast", "lying"), None, {}, quiet)
     first = found.parity.first
     assert (found.mismatches, first.sample, first.step, first.neuron, first.variable) == (2, 44, 3, 2, "v")
@@ -291,28 +294,42 @@ def test_the_first_difference_of_all_shards_is_the_earliest(made, small, monkeyp
 
 
 def test_the_trace_is_kept_as_far_as_memory_goes(made, small, monkeypatch):
-    from spikeport.pipeline import batches
-
-    whole = port(made / "m.nir", made / "data.npz", **QUICK)
-    monkeypatch.setattr(batches, "kept", lambda program, steps: 10)
-    part = port(made / "m.nir", made / "data.npz", **QUICK)
-    assert part.trace.samples == 10
-    assert compare(whole.trace.take(10), part.trace).mismatches == 0
+    asked = QUICK | {"bits": 7}
+    whole = port(made / "m.nir", made / "data.npz", **asked)
+    count = whole.fidelity.first_divergence.sample
+    assert count > 0  # so that the sample that the plots show is run once more
+    monkeypatch.setattr(batches, "kept", lambda program, steps: count)
+    part = port(made / "m.nir", made / "data.npz", **asked)
+    assert part.trace.samples == count
+    assert compare(whole.trace.take(count), part.trace).mismatches == 0
     assert part.report.data == whole.report.data
     assert part.report.plots == whole.report.plots
 
 
 PEAK = """
-import resource, sys
-from spikeport.pipeline.verifying import verify
-found = verify(*sys.argv[1:3], ("fast", "reference"), None, {}, lambda stage: lambda done, whole: None)
-assert found.equal
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+import re, sys
+from pathlib import Path
+import numpy as np
+from spikeport.pipeline import engines, verifying
+from spikeport.sim.trace import LayerTrace, Trace
+
+def idle(program, stimulus, *, states=True, progress=None):
+    shape = stimulus["input"].shape[:2]
+    layers = {n.name: LayerTrace(n.phase, np.zeros((*shape, n.size), np.uint8)) for n in program.layers}
+    return Trace(program.digest, "idle", layers)
+
+for name in ("one", "other"):
+    engines.ENGINES[name] = lambda: idle
+verifying.MANY_STARTS += ("one", "other")
+watch = lambda stage: lambda done, whole: None
+assert verifying.verify(*sys.argv[1:3], ("one", "other"), None, {}, watch).equal
+print(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
 """
 
 
 def test_memory_does_not_grow_with_the_samples(tmp_path):
-    """In MB, of a child that verifies data which is larger than the bound."""
+    """In MB, of a child that verifies data which is larger than the bound. Not by `resource`, which counts what the
+    parent held."""
     graph = graphs.chain(graphs.affine(2, 10000), graphs.lif(2), inputs=10000, outputs=2)
     few = {"x": graphs.spikes(12, 4, 10000), "dt": graphs.DT}
     port(graph, few, engines=("fast",), method="grid", out=tmp_path / "bundle")
@@ -321,13 +338,10 @@ def test_memory_does_not_grow_with_the_samples(tmp_path):
         x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (samples, 4, 10000))
         x[:, 1, ::5000] = 1
         x.flush()
-        arguments = [sys.executable, "-c", PEAK.replace("reference", "twice"), tmp_path / "bundle", tmp_path / "x.npy"]
-        twice = "from spikeport.pipeline import engines\nengines.ENGINES['twice'] = engines.ENGINES['fast']\n"
-        twice += "from spikeport.pipeline import verifying\nverifying.MANY_STARTS += ('twice',)\n"
-        arguments[2] = twice + arguments[2]
+        arguments = [sys.executable, "-c", PEAK, tmp_path / "bundle", tmp_path / "x.npy"]
         peaks.append(int(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout))
     assert x.nbytes > 180e6
-    assert peaks[1] < peaks[0] + 60
+    assert peaks[1] < peaks[0] + 40
 
 
 def test_a_scheduler_that_does_not_answer_is_named(made, monkeypatch):
