@@ -17,7 +17,7 @@ from speed import lava, report, speeds, targets
 
 from spikeport.sim.files import write_text
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 def main() -> int:
@@ -33,11 +33,11 @@ def main() -> int:
 def measured(only: set[str], rounds: int) -> list[Row]:
     contests = speeds.chosen_contests(only)
     nets = {each.work.net for each in contests if not only or "lava" in only}
-    spans = [span for span in lava.SPANS if span.net in nets]
+    lavas = [run for run in lava.RUNS if run.net in nets]
     found = [*speeds.busy_rows(contests), *speeds.compared(contests)]
-    rates = speeds.raced(contests, spans, rounds)
+    rates = speeds.raced(contests, lavas, rounds)
     write_text(OUT / "bench.md", report.markdown(rates))
-    return [*found, *map(lava.agreement, spans), *targets.rows(rates), *report.rate_rows(rates)]
+    return [*found, *map(lava.agreement, lavas), *targets.rows(rates), *report.rate_rows(rates)]
 
 
 if __name__ == "__main__":

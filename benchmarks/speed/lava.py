@@ -1,13 +1,16 @@
-"""Lava's CPU simulator as a contender: without its start-up, as the difference between a long run and a short one."""
+"""Lava's CPU simulator as a contender, without its start-up and its end.
+
+Its processes share the one core as everything else here does; a row says what they do with all cores.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 from rows import Row
-from speed.race import once
 from speed.workloads import NETS
 
 from spikeport.hw_targets import lava_run
@@ -15,51 +18,64 @@ from spikeport.pipeline.engines import engine
 from spikeport.sim.trace import Trace, compare
 
 LAVA = "Lava"
+CORES = os.sched_getaffinity(0)
+"""All that there are: read before one is chosen."""
 
 
 @dataclass(frozen=True)
-class Span:
-    """So many samples side by side in one start, for two numbers of steps."""
+class Run:
+    """So many samples side by side in one start, for so many steps; on all cores if `spread`."""
 
     net: str
     samples: int
-    short: int
-    long: int
+    steps: int
+    spread: bool = False
     seen: list[Trace] = field(default_factory=list, compare=False)
-    """The Trace of the last short run."""
+    """The Trace of the last run."""
 
     @property
     def name(self) -> str:
-        return LAVA if self.samples == 1 else f"{LAVA}, {self.samples} samples side by side"
+        beside = f", {self.samples} samples side by side" if self.samples > 1 else ""
+        return LAVA + beside + (f", {len(CORES)} cores" if self.spread else "")
 
     @property
     def sample_steps(self) -> int:
-        return self.samples * (self.long - self.short)
+        return self.samples * self.steps
 
-    def x(self, steps: int) -> np.ndarray:
-        return NETS[self.net]().spikes(self.samples, self.long)[:, :steps]
-
-    def run(self, steps: int) -> Trace:
-        return lava_run.run(NETS[self.net]().program, {"x": self.x(steps)}, states=False)
+    @property
+    def stimulus(self) -> dict[str, np.ndarray]:
+        return {"x": NETS[self.net]().spikes(self.samples, self.steps)}
 
     def seconds(self) -> float:
-        """What the additional steps take."""
-        long = once(lambda: self.run(self.long))
-        started = time.perf_counter()
-        self.seen[:] = [self.run(self.short)]
-        return long - (time.perf_counter() - started)
+        """What all the steps take, from the pace between the first and the last time that Lava says how far it is."""
+        heard: dict[int, tuple[float, int]] = {}
+
+        def listen(done: int, of: int) -> None:
+            heard.setdefault(done, (time.perf_counter(), of))
+
+        chosen = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, CORES if self.spread else chosen)
+            self.seen[:] = [lava_run.run(NETS[self.net]().program, self.stimulus, states=False, progress=listen)]
+        finally:
+            os.sched_setaffinity(0, chosen)
+        (first, began), *_, (last, ended) = heard.items()
+        return (ended[0] - began[0]) * ended[1] / (last - first)
 
 
-ALONE = (Span("A", 1, 50, 850), Span("C", 1, 5, 25), Span("D", 1, 50, 850))
-"""As Lava is used: a sample at a time."""
-BESIDE = Span("A", 32, 20, 120)
-"""As many as `fast` has, side by side in one start."""
-SPANS = (*ALONE, BESIDE)
+RUNS = (
+    Run("A", 1, 1200),
+    Run("C", 1, 150),
+    Run("D", 1, 1000),
+    Run("A", 32, 300),  # as many as `fast` has
+    Run("A", 1, 1600, spread=True),
+)
+"""A sample at a time is how Lava is used, and what the targets mean."""
 
 
-def agreement(span: Span) -> Row:
-    """Lava's last short run against `fast`."""
-    want = engine("fast")(NETS[span.net]().program, {"x": span.x(span.short)}, states=False)
-    found = compare(want, span.seen[0])
-    what = f"{span.net}: mismatches of Lava, {span.short} steps of {span.samples} samples, all spikes"
+def agreement(run: Run) -> Row:
+    """Lava's last run against `fast`."""
+    want = engine("fast")(NETS[run.net]().program, run.stimulus, states=False)
+    found = compare(want, run.seen[0])
+    what = f"{run.net}: mismatches of {run.name}, {run.steps} steps, all spikes"
     return Row(what, "0", f"{found.mismatches} of {found.compared}", found.mismatches == 0 < found.compared)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from rows import Row
 from speed import contest
 from speed.contest import Contest
-from speed.lava import Span
+from speed.lava import Run
 from speed.race import race
 from speed.workloads import WORKLOADS
 
@@ -32,12 +32,12 @@ def compared(contests: Sequence[Contest]) -> list[Row]:
     return found
 
 
-def raced(contests: Sequence[Contest], spans: Sequence[Span], rounds: int) -> dict[tuple[str, str], float]:
+def raced(contests: Sequence[Contest], lavas: Sequence[Run], rounds: int) -> dict[tuple[str, str], float]:
     """(workload, contender) -> sample-steps per second; see `targets.Rates`."""
     timers = {(c.work.name, name): timer for c in contests for name, timer in c.timers().items()}
-    timers |= {(span.net, span.name): span.seconds for span in spans}
+    timers |= {(run.net, run.name): run.seconds for run in lavas}
     count = {c.work.name: c.work.sample_steps for c in contests}
-    counts = {key: count.get(key[0], 0) for key in timers} | {(s.net, s.name): s.sample_steps for s in spans}
+    counts = {key: count.get(key[0], 0) for key in timers} | {(run.net, run.name): run.sample_steps for run in lavas}
     return {key: counts[key] / seconds for key, seconds in race(timers, rounds, said).items()}
 
 
