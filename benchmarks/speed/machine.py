@@ -53,7 +53,7 @@ def described() -> dict[str, str]:
         "date": date.today().isoformat(),
         "CPU": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "instructions": isa(),
-        "cores": f"1 used of {os.cpu_count()}",
+        "cores": f"1 used of {os.cpu_count()}; load average {os.getloadavg()[0]:.1f}, of which this run is 1",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": ", ".join(versions),
     }

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from statistics import median
+from typing import TypeVar
 
-TURN = 0.15
+TURN = 0.3
 """Seconds of a turn at least: what is shorter is repeated."""
 Timer = Callable[[], float]
-"""Takes a turn, gives the seconds of one call at its best."""
+"""Takes a turn, gives the seconds of a call."""
 
 
-def once(call: Callable[[], object]) -> float:
+Clock = Callable[[], float]
+Key = TypeVar("Key", bound=Hashable)
+Times = list[float]
+
+
+def once(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:
     """Seconds that it takes."""
-    started = time.perf_counter()
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def turns(call: Callable[[], object], least: float = TURN) -> Timer:
-    """Of something that gets no faster by being called again; what it compiles has to be compiled before."""
+def turns(call: Callable[[], object], least: float = TURN, clock: Clock = time.perf_counter) -> Timer:
+    """The median call of at least so many seconds: the shortest would favor who is short enough for a lucky moment.
+    What is compiled has to be compiled before.
+    """
 
     def turn() -> float:
-        best, end = once(call), time.perf_counter() + least
+        took, end = [once(call, clock)], time.perf_counter() + least
         while time.perf_counter() < end:
-            best = min(best, once(call))
-        return best
+            took.append(once(call, clock))
+        return median(took)
 
     return turn
 
 
-def race(timers: Mapping[str, Timer], rounds: int, said: Callable[[str], None] = lambda line: None) -> dict[str, float]:
-    """Seconds of each at its best of all rounds."""
-    best = dict.fromkeys(timers, float("inf"))
+def race(timers: Mapping[Key, Timer], rounds: int, say: Callable[[str], None] = lambda line: None) -> dict[Key, Times]:
+    """Seconds of each, round by round."""
+    times: dict[Key, Times] = {name: [] for name in timers}
     for number in range(rounds):
-        said(f"round {number + 1} of {rounds}")
-        best = {name: min(best[name], timer()) for name, timer in timers.items()}
-    return best
+        say(f"round {number + 1} of {rounds}")
+        for name, timer in timers.items():
+            times[name].append(timer())
+    return times

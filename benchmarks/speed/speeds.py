@@ -13,10 +13,9 @@ from speed.race import race
 from speed.workloads import WORKLOADS
 
 
-def chosen_contests(only: Collection[str]) -> list[Contest]:
-    """Of the workloads that are named, by themselves or by their network; of all where nothing is."""
-    works = [work for work in WORKLOADS.values() if not only or {work.name, work.net} & set(only)]
-    return [Contest(work) for work in works]
+def contests(only: Collection[str]) -> list[Contest]:
+    """Of the workloads that are named, by themselves or by their network."""
+    return [Contest(work) for work in WORKLOADS.values() if {work.name, work.net} & set(only)]
 
 
 def said(line: str) -> None:
@@ -38,7 +37,7 @@ def raced(contests: Sequence[Contest], lavas: Sequence[Run], rounds: int) -> dic
     timers |= {(run.net, run.name): run.seconds for run in lavas}
     count = {c.work.name: c.work.sample_steps for c in contests}
     counts = {key: count.get(key[0], 0) for key in timers} | {(run.net, run.name): run.sample_steps for run in lavas}
-    return {key: counts[key] / seconds for key, seconds in race(timers, rounds, said).items()}
+    return {key: counts[key] / min(seconds) for key, seconds in race(timers, rounds, said).items()}
 
 
 def busy_rows(contests: Sequence[Contest]) -> list[Row]:

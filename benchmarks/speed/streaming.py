@@ -1,0 +1,53 @@
+"""Whether a session's memory stays flat however long it runs. By itself: `python streaming.py STEPS` streams and says
+what it took at most.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from rows import Row
+
+FEW, MANY, CHUNK = 10_000, 1_000_000, 1_000
+SLACK = 1.05
+
+
+def stream(steps: int) -> None:
+    """One sample of so many steps, in chunks; the last line says the peak of memory in MiB, and the seconds."""
+    from speed.sweeps import chain, spikes
+
+    from spikeport.sim import session
+
+    stepper, x = session.open(chain(2), samples=1), spikes(1, CHUNK)
+    stepper.step(x)
+    started, count = time.perf_counter(), 0
+    for _ in range(steps // CHUNK):
+        count += int(stepper.step(x)["layer2"].spikes.sum())
+    seconds = time.perf_counter() - started
+    print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds, count]))
+
+
+def rows() -> list[Row]:
+    what = f"peak of memory, streaming {MANY:,} steps in chunks of {CHUNK:,}, over that of {FEW:,}"
+    if find_spec("spikeport.sim.session") is None:
+        return [Row(what, f"<= {SLACK:g}", "there is no session", False)]
+    few, many = (_child(steps) for steps in (FEW, MANY))
+    got = f"{many[0] / few[0]:.3f} ({few[0]:.0f} and {many[0]:.0f} MiB); {MANY / many[1]:,.0f} steps/s"
+    return [Row(what, f"<= {SLACK:g}", got, many[0] <= SLACK * few[0] and few[2] > 0)]
+
+
+def _child(steps: int) -> list[float]:
+    """(MiB, seconds, spikes)."""
+    done = subprocess.run([sys.executable, __file__, str(steps)], capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    stream(int(sys.argv[1]))
