@@ -1,18 +1,19 @@
-"""Whether a session's memory stays flat however long it runs. By itself: `python streaming.py STEPS` streams and says
-what it took at most.
+"""Whether a session's memory stays flat however long it runs. `python -m speed.streaming STEPS` streams so many, and
+says what that took at most.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from importlib.util import find_spec
-from pathlib import Path
 
 from rows import Row
+from speed.sweeps import chain, spikes
 
 FEW, MANY, CHUNK = 10_000, 1_000_000, 1_000
 SLACK = 1.05
@@ -20,8 +21,6 @@ SLACK = 1.05
 
 def stream(steps: int) -> None:
     """One sample of so many steps, in chunks; the last line says the peak of memory in MiB, and the seconds."""
-    from speed.sweeps import chain, spikes
-
     from spikeport.sim import session
 
     stepper, x = session.open(chain(2), samples=1), spikes(1, CHUNK)
@@ -44,10 +43,11 @@ def rows() -> list[Row]:
 
 def _child(steps: int) -> list[float]:
     """(MiB, seconds, spikes)."""
-    done = subprocess.run([sys.executable, __file__, str(steps)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "speed.streaming", str(steps)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return list(json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     stream(int(sys.argv[1]))
