@@ -46,13 +46,21 @@ def add_spikes(spikes: Array, weights: Array, exponent: int, total: Array) -> No
     """As `add_events`, of binary spikes uint8 from at most `MOST_AXONS`: their sum fits into int32 before its shift."""
     samples, sources = spikes.shape
     targets = weights.shape[1]
-    row = np.empty(targets, np.int32)
+    row, spiking = np.empty(targets, np.int32), np.empty(sources + 1, np.int64)
     for k in range(samples):
-        row[:] = 0
+        count = 0
         for j in range(sources):
-            if spikes[k, j] != 0:
-                for i in range(targets):
-                    row[i] += weights[j, i]
+            spiking[count] = j
+            count += spikes[k, j] != 0
+        row[:] = 0
+        four = count - count % 4
+        for e in range(0, four, 4):
+            a, b, c, d = spiking[e], spiking[e + 1], spiking[e + 2], spiking[e + 3]
+            for i in range(targets):
+                row[i] += (weights[a, i] + weights[b, i]) + (weights[c, i] + weights[d, i])
+        for e in range(four, count):
+            for i in range(targets):
+                row[i] += weights[spiking[e], i]
         for i in range(targets):
             scaled = np.int64(row[i]) << exponent if exponent >= 0 else np.int64(row[i]) >> -exponent
             total[k, i] = np.int32(np.int64(total[k, i]) + scaled)
