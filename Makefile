@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity test test-310 test-light lint bench clean
+.PHONY: help demo conformance fidelity test test-310 test-light lint bench bench-peers clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,9 +34,13 @@ lint: ## ruff, mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-bench: ## how fast the engines are, in one interleaved run
+bench: ## how fast the engines are, in one interleaved run on one core (BENCH="--only A32,E,lava" for a part; out/bench.md)
 	@.ci/setup product lava
-	@.venv/bin/python benchmarks/bench.py
+	@.venv/bin/python benchmarks/bench.py $(BENCH)
+
+bench-peers: ## the same network on the simulators of others, each in an environment of its own
+	@.ci/setup product
+	@.venv/bin/python benchmarks/bench_peers.py
 
 clean: ## remove environments and outputs
-	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light out build
+	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light .venv-peer-* out build
