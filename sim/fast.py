@@ -27,7 +27,7 @@ from spikeport.sim.trace import LayerTrace, Trace
 
 CACHE = 2**19
 """Bytes that stay near the processor: of input sums of one layer in one window, and of one layer's weights."""
-FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 32, 512, 1024
+FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 64, 512, 1024
 
 
 KEPT_BYTES = 2**26
