@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from spikeport.pipeline.arguments import Bits, Calling, Data, Decode, Factory, Json, Method, Output, Step
+from spikeport.pipeline.arguments import (
+    Bits,
+    Calling,
+    Data,
+    Decode,
+    Factory,
+    Json,
+    Method,
+    Output,
+    Scheduler,
+    Step,
+    Work,
+)
 from spikeport.sim.errors import refuse
 
 
@@ -25,6 +37,8 @@ def quantize(
     decode: Decode = None,
     output: Output = None,
     dt: Step = None,
+    scheduler: Scheduler = None,
+    work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Integers, with what chose them; or which way of choosing keeps most."""
@@ -38,7 +52,9 @@ def quantize(
             if out is not None:
                 what, how = "--compare writes nothing", "Leave out -o, or --compare."
                 raise refuse("option-range", "-o", what, "it makes many Programs", how)
-            show.compared(quantizing.compare(found, [bits], decode=decode, output=output, watch=watch), as_json)
+            where = {"scheduler": scheduler, "work": work}
+            compared = quantizing.compare(found, [bits], decode=decode, output=output, watch=watch, **where)
+            show.compared(compared, as_json)
             return
         made = quantizing.made(found, Recipe(bits, method), out, watch)
     show.quantized(made, as_json, out)

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline import datasets
+from spikeport.pipeline import datasets, places, shards
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate, encode
-from spikeport.pipeline.fidelity import judge
+from spikeport.pipeline.fidelity import Fidelity, Tally
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
+from spikeport.pipeline.places import Place
 from spikeport.pipeline.quantize import Quantized, quantize
 from spikeport.pipeline.recipe import METHODS, Recipe
+from spikeport.pipeline.scoring import Part, part_of, shard_size
+from spikeport.pipeline.shard_store import Tree
 from spikeport.sim import fast
 from spikeport.sim.files import require_replaceable
 from spikeport.sim.progress import Watch
@@ -34,14 +37,14 @@ class Opened:
     given: datasets.Dataset
 
     def stimulus(self, data: datasets.Dataset) -> dict[str, NDArray[Any]]:
-        return datasets.stimulus(data, {part.name: part.shape for part in self.network.inputs})
+        return datasets.stimulus(data.read(), {part.name: part.shape for part in self.network.inputs})
 
 
 def opened(
     model: Any, data: Any, factory: str | None = None, dt: float | None = None, reading: Reading | None = None
 ) -> Opened:
     """Raises `SpikeportError` for what cannot be ported."""
-    given = datasets.load(data)
+    given = datasets.opened(data)
     found = open_model(model, factory, (reading or Reading()).of(given, dt))
     return Opened(lower(found.graph, time_step(found, given, dt)), given)
 
@@ -103,6 +106,25 @@ class Compared:
     apart: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Comparing:
+    """A shard's work: the float model once, and beside it each recipe's integers."""
+
+    network: Network
+    quantized: tuple[Quantized, ...]
+    outputs: dict[str, str]
+
+    def __call__(self, part: Part) -> Tree:
+        data = part.data.read()
+        stimulus = Opened(self.network, data).stimulus(data)
+        want = float_model.run(self.network, stimulus)
+        found = []
+        for quantized in self.quantized:
+            trace = fast.run(quantized.program, encode(self.network, quantized.inputs, stimulus))
+            found.append(Tally(self.network, quantized, self.outputs).measure(want, trace, part.first == 0))
+        return {"labels": data.y, "found": found}
+
+
 def compare(
     found: Opened,
     bits: Sequence[int],
@@ -110,29 +132,47 @@ def compare(
     decode: str | None = None,
     output: str | None = None,
     watch: Watch = lambda stage: lambda done, total: None,
+    *,
+    scheduler: Any = None,
+    work: Path | str | None = None,
 ) -> list[Compared]:
     """The float model, then every method at every number of bits. Calibrated on one part of the data and scored on
-    the rest.
+    the rest, by shards. `scheduler`, `work`: see `places.opened`.
     """
     learned, scored, overlaps = datasets.apart(found.given, None)
-    network, stimulus = found.network, found.stimulus(scored)
+    network = found.network
     recipes = [Recipe(b, method) for b in bits for method in methods]
     spiking = {layer.name: layer.spikes for layer in network.layers if layer.name in network.outputs}
     outputs = decoding.read(output, decode, spiking, scored.y is not None)
     calibration = calibrate(network, found.stimulus(learned), watch("calibrate"))
-    want, progress = float_model.run(network, stimulus, progress=watch("float")), watch("compare")
-    compared: list[Compared] = []
-    for number, recipe in enumerate(recipes, 1):
-        quantized = quantize(network, calibration, scored.steps, recipe=recipe)
-        trace = fast.run(quantized.program, encode(network, quantized.inputs, stimulus))
-        far = judge(network, want, quantized, trace, scored.y, outputs)
-        if not compared:
-            compared.append(Compared(None, None, 1.0, 1.0, 1.0, far.float_score, len(scored), not overlaps))
-        f1, f1_2 = (_mean([layer.spike_f1[steps] for layer in far.layers]) for steps in ("0", "2"))
-        scores = (f1, f1_2, far.agreement, far.integer_score)
-        compared.append(Compared(recipe.bits, recipe.method, *scores, len(scored), not overlaps))
-        progress(number, len(recipes))
+    made = tuple(quantize(network, calibration, scored.steps, recipe=recipe) for recipe in recipes)
+    with places.opened(scheduler, work) as place:
+        far = _scored(Comparing(network, made, outputs), scored, place, watch)
+    same = len(scored), not overlaps
+    compared = [Compared(None, None, 1.0, 1.0, 1.0, far[0].float_score, *same)]
+    for recipe, own in zip(recipes, far, strict=True):
+        f1, f1_2 = (_mean([layer.spike_f1[steps] for layer in own.layers]) for steps in ("0", "2"))
+        compared.append(Compared(recipe.bits, recipe.method, f1, f1_2, own.agreement, own.integer_score, *same))
     return compared
+
+
+def _scored(comparing: Comparing, scored: datasets.Dataset, place: Place, watch: Watch) -> list[Fidelity]:
+    """Each recipe on all samples."""
+    network = comparing.network
+
+    def depends() -> list[Any]:
+        return [network, list(comparing.quantized), comparing.outputs, scored.digest()]
+
+    size = shard_size(network, comparing.quantized[0].program, scored.steps)
+    job = shards.Job("compare", comparing, lambda shard: part_of(scored, shard), len(scored), size, depends)
+    tallies = [Tally(network, quantized, comparing.outputs) for quantized in comparing.quantized]
+    labels: list[Any] = []
+    for tree in shards.run(job, place, watch("compare")):
+        labels += [] if tree["labels"] is None else [tree["labels"]]
+        for tally, own in zip(tallies, tree["found"], strict=True):
+            tally.absorb(own)
+    y = np.concatenate(labels) if labels else None
+    return [tally.fidelity(y) for tally in tallies]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

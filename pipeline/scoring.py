@@ -210,10 +210,6 @@ def score(scoring: Scoring, scored: Dataset, parity_samples: int, place: Place, 
     ran = _slow(scoring, scored.part(slice(few)), place, watch)
     samples = len(scored) if WIDE in scoring.engines else few
 
-    def part(shard: slice) -> Part:
-        some = [trace.part(shard) for trace in ran if trace.samples > shard.start]
-        return Part(shard.start, scored.part(shard).sent(), tuple(some))
-
     def of() -> list[Any]:
         own = [scoring.network, scoring.quantized, scoring.outputs, scoring.engines, scoring.options, scoring.kept]
         return [own, scored.digest(), [list(trace.layers.values()) for trace in ran]]
@@ -221,10 +217,18 @@ def score(scoring: Scoring, scored: Dataset, parity_samples: int, place: Place, 
     size = shard_size(scoring.network, scoring.quantized.program, scored.steps)
     runs = {name: samples if name == WIDE else few for name in scoring.engines}
     scores, progress = Scores(scoring, runs, scored.steps), watch("score")
-    for tree in shards.run(shards.Job("score", scoring, part, samples, size, of), place, progress):
+    for tree in shards.run(
+        shards.Job("score", scoring, lambda shard: part_of(scored, shard, ran), samples, size, of), place, progress
+    ):
         scores.absorb(tree)
         say(progress, scores.so_far)
     return scores
+
+
+def part_of(scored: Dataset, shard: slice, ran: Sequence[Trace] = ()) -> Part:
+    """A shard's samples, with what the runs of the first samples have of them."""
+    some = [trace.part(shard) for trace in ran if trace.samples > shard.start]
+    return Part(shard.start, scored.part(shard).sent(), tuple(some))
 
 
 def _slow(scoring: Scoring, some: Dataset, place: Place, watch: Watch) -> list[Trace]:

@@ -85,6 +85,15 @@ def test_the_same_bytes_in_one_process_and_on_dask(made, small, client, tmp_path
     assert verify(*asked, scheduler=client).as_dict() == verify(*asked).as_dict()
 
 
+def test_recipes_are_compared_by_shards(made, small, client):
+    from spikeport.pipeline import quantizing
+
+    found = quantizing.opened(made / "m.nir", made / "data.npz")
+    here = quantizing.compare(found, [4], ("grid", "max-abs"))
+    assert here == quantizing.compare(found, [4], ("grid", "max-abs"), scheduler=client)
+    assert [(row.method, row.samples) for row in here] == [(None, 36), ("grid", 36), ("max-abs", 36)]
+
+
 def test_a_worker_killed_in_the_middle_loses_nothing(made, small, client):
     asked = (made / "bundle", made / "data.npz", ("fast", "reference"), None, {})
     killed = []
