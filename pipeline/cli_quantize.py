@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def quantize(
             if out is not None:
                 what, how = "--compare writes nothing", "Leave out -o, or --compare."
                 raise refuse("option-range", "-o", what, "it makes many Programs", how)
-            where = {"scheduler": scheduler, "work": work}
+            where: dict[str, Any] = {"scheduler": scheduler, "work": work}
             compared = quantizing.compare(found, [bits], decode=decode, output=output, watch=watch, **where)
             show.compared(compared, as_json)
             return
