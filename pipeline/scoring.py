@@ -217,9 +217,8 @@ def score(scoring: Scoring, scored: Dataset, parity_samples: int, place: Place, 
     size = shard_size(scoring.network, scoring.quantized.program, scored.steps)
     runs = {name: samples if name == WIDE else few for name in scoring.engines}
     scores, progress = Scores(scoring, runs, scored.steps), watch("score")
-    for tree in shards.run(
-        shards.Job("score", scoring, lambda shard: part_of(scored, shard, ran), samples, size, of), place, progress
-    ):
+    job = shards.Job("score", scoring, lambda shard: part_of(scored, shard, ran), samples, size, of)
+    for tree in shards.run(job, place, progress):
         scores.absorb(tree)
         say(progress, scores.so_far)
     return scores

@@ -18,7 +18,7 @@ import spikeport
 from spikeport.pipeline.identity import digest
 from spikeport.pipeline.places import Place
 from spikeport.pipeline.shard_store import Store, Tree
-from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.errors import InternalError, SpikeportError, refuse
 from spikeport.sim.progress import Progress
 
 SIZE = 256
@@ -96,8 +96,8 @@ def _made(job: Job, place: Place, store: Store | None, missing: list[int]) -> It
             yield number, tree
             continue
         failures[number] += 1
-        if isinstance(error, SpikeportError):
-            raise error  # what the user gave is wrong, and stays so
+        if isinstance(error, SpikeportError | InternalError):
+            raise error  # what the user gave, or we wrote, is wrong, and stays so
         if failures[number] > RETRIES:
             raise _failed(job, shards[number], error) from error
         queue.append(number)
