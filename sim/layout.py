@@ -63,13 +63,22 @@ def orders(program: Program) -> dict[str, Order]:
 
 def _run_count(synapses: Iterable[SparseSynapse], order: Order) -> int:
     """In how many runs the targets of all axons lie."""
-    return sum(len(_run_starts(*_sorted(synapse.indices, order.places(synapse.rows))[:2])) for synapse in synapses)
+    return sum(len(_run_starts(*columns(synapse, Order(), order, None)[:2])) for synapse in synapses)
 
 
-def _sorted(axons: Array, targets: Array) -> tuple[Array, Array, Array]:
-    """(axons, targets, which) by axon, then by target."""
-    which = np.lexsort((targets, axons))
-    return axons[which], targets[which], which
+def columns(synapse: SparseSynapse, source: Order, target: Order, axons: Array | None) -> tuple[Array, Array, Array]:
+    """(axons, targets, weights) of some axons, or of all, by axon, then by target, all in the orders that are kept."""
+    from scipy.sparse import csr_array  # late: it takes as long to import as all else, and matrices do not need it
+
+    by_axon = csr_array((synapse.values, synapse.indices, synapse.indptr), synapse.shape).tocsc()
+    if source.neuron is not None or axons is not None:
+        kept = source.kept(np.arange(synapse.shape[1]))
+        by_axon = by_axon[:, kept if axons is None else kept[axons]]
+    if target.neuron is not None:
+        by_axon.indices = target.places(by_axon.indices).astype(by_axon.indices.dtype)
+        by_axon.has_sorted_indices = False
+    by_axon.sort_indices()
+    return np.repeat(np.arange(by_axon.shape[1]), np.diff(by_axon.indptr)), by_axon.indices, by_axon.data
 
 
 GAP = 8
@@ -125,14 +134,13 @@ def rows(weights: Array) -> Rows:
 
 
 def runs(axons: Array, targets: Array, values: Array, count: int) -> Runs:
-    """From the synapses' axons (of `count`), targets and weights int8. Axons whose weights are alike share them."""
-    axons, targets, which = _sorted(axons, targets)
+    """From `columns`, of `count` axons. Axons whose weights are alike share them."""
     starts = _run_starts(axons, targets)
     ends = np.append(starts[1:], len(axons)) - 1
     lengths = targets[ends] - targets[starts] + 1 if len(axons) else starts
     places = np.cumsum(lengths) - lengths
     filled = np.zeros(int(lengths.sum()), np.int8)
-    filled[targets + np.repeat(places - targets[starts], ends + 1 - starts)] = values[which]
+    filled[targets + np.repeat(places - targets[starts], ends + 1 - starts)] = values
     first = np.searchsorted(axons[starts], np.arange(count + 1))
     shared, moved = _shared(filled, np.append(places, len(filled))[first])
     return _listed(first, targets[starts], places + moved[axons[starts]], lengths, shared)

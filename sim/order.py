@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
     from spikeport.sim.parts import AnyLayer
     from spikeport.sim.program import Program
+
+Links = dict[int, set[int]]
+"""Place -> the places that lead to it."""
 
 
 def groups(program: Program) -> list[list[AnyLayer]]:
     """Layers that reach each other together, each in the order of phases; every group after those that reach it."""
     layers = sorted(program.layers, key=lambda layer: layer.phase)
     place = {layer.name: i for i, layer in enumerate(layers)}
-    links = {(place[s.source], place[s.target]) for s in program.synapses if s.source in place}
-    sources, targets = (np.array([link[end] for link in sorted(links)], int) for end in (0, 1))
-    matrix = coo_array((np.ones(len(sources)), (sources, targets)), shape=(len(layers), len(layers)))
-    _, owner = connected_components(matrix, connection="strong")
-    before: dict[int, set[int]] = {int(i): set() for i in owner}
-    for source, target in sorted(links):
+    before: Links = {i: set() for i in range(len(layers))}
+    for synapse in program.synapses:
+        if synapse.source in place and synapse.source != synapse.target:
+            before[place[synapse.target]].add(place[synapse.source])
+    try:
+        return [[layers[i]] for i in TopologicalSorter(before).static_order()]
+    except CycleError:
+        return [[layers[i] for i in group] for group in _together(before)]
+
+
+def _together(before: Links) -> list[list[int]]:
+    """The same where some lead to each other."""
+    from scipy.sparse import coo_array  # late: it takes longer to import than all else, and few networks need it
+    from scipy.sparse.csgraph import connected_components
+
+    links = [(source, target) for target in sorted(before) for source in sorted(before[target])]
+    sources, targets = np.array(links).T
+    matrix = coo_array((np.ones(len(links)), (sources, targets)), shape=(len(before), len(before)))
+    owner = connected_components(matrix, connection="strong")[1].tolist()
+    outside: Links = {i: set() for i in owner}
+    for source, target in links:
         if owner[source] != owner[target]:
-            before[int(owner[target])].add(int(owner[source]))
-    members: dict[int, list[AnyLayer]] = {i: [] for i in before}
-    for layer in layers:
-        members[int(owner[place[layer.name]])].append(layer)
-    return [members[i] for i in TopologicalSorter(before).static_order()]
+            outside[owner[target]].add(owner[source])
+    return [[i for i, own in enumerate(owner) if own == group] for group in TopologicalSorter(outside).static_order()]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith, kernels_events, kernels_neurons
-from spikeport.sim.layout import Order, Rows, Runs, orders, padded, rows, runs, whole_runs
+from spikeport.sim.layout import Order, Rows, Runs, columns, orders, padded, rows, runs, whole_runs
 from spikeport.sim.order import groups
 from spikeport.sim.parts import ROLES
 from spikeport.sim.program import AlwaysOn, AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer
@@ -202,13 +202,8 @@ class _Sparse:
 
     @staticmethod
     def weights(synapse: SparseSynapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Runs:
-        places, rows_, values = source.places(synapse.indices), target.places(synapse.rows), synapse.values
-        if axons is None:
-            return runs(places, rows_, values, synapse.shape[1])
-        among = np.full(synapse.shape[1], -1)
-        among[axons] = np.arange(len(axons))
-        chosen = among[places] >= 0
-        return runs(among[places[chosen]], rows_[chosen], values[chosen], len(axons))
+        count = synapse.shape[1] if axons is None else len(axons)
+        return runs(*columns(synapse, source, target, axons), count)
 
 
 Rule = tuple[tuple[Any, ...], tuple[Array, ...], Any]
