@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 
 import torch
 from rows import OUT, Row, finish
-from speed import feels, lava, report, speeds, starting, streaming, sweeps, targets
+from speed import cores, feels, lava, report, speeds, starting, streaming, sweeps, targets
 from speed.workloads import NETS, WORKLOADS
 
 from spikeport.sim.files import write_text
@@ -23,6 +23,7 @@ ROUNDS = 3
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "scaling": sweeps.rows,
     "memory": streaming.rows,
+    "cores": cores.rows,
     "verify": starting.verify_rows,
     "start": starting.start_rows,
     "feels": feels.rows,

@@ -33,6 +33,8 @@ def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
         except PackageNotFoundError:
             rows.append((package, "missing", how))
             complete = complete and package in GOOD_TO_HAVE
+    if ("torch", "missing") not in [row[:2] for row in rows]:
+        rows.append(("engine torch", *_devices()))
     try:
         rows.append(("engine lava", interpreters.lava_python(lava_python), ""))
     except SpikeportError as error:
@@ -42,6 +44,16 @@ def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
         ("Loihi 2 hardware", "not supported yet", "Lava's CPU simulator and the engines here run the same integers")
     )
     return rows, complete
+
+
+def _devices() -> tuple[str, str]:
+    """Where torch can run the integers, and how to have them run on a GPU."""
+    import torch
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if not names:
+        return "cpu", "on a GPU: not run, torch finds none"
+    return f"cpu, cuda ({', '.join(names)})", "spikeport verify --engines torch:cuda,reference"
 
 
 def set_up(console: Console) -> None:

@@ -81,9 +81,11 @@ OPTIONS = {"fast": ("threads",), "lava": ("python", "time_limit"), "torch": ("de
 
 
 def engine(name: str) -> Engine:
-    """The engine of this name. Raises `SpikeportError` (`engine-unknown`)."""
+    """The engine of this name; `torch:cuda` is torch on that device. Raises `SpikeportError` (`engine-unknown`)."""
     if name in ENGINES:
         return ENGINES[name]()
+    if name.startswith("torch:"):
+        return partial(_torch(), device=name.removeprefix("torch:"))
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             found: Engine = entry.load()

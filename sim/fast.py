@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.sim.errors import refuse
 from spikeport.sim.flow import Flow, Out, Signal
 from spikeport.sim.matrices import MatrixKernel
 from spikeport.sim.plan import Plan, plan
@@ -48,6 +49,9 @@ def run(
     `threads`: at most so many at once, by default as many as this process has processors. `matrices`: a kernel for
     products of matrices, taken where it is measured to be faster. The Trace depends on neither.
     """
+    if threads is not None and threads < 1:
+        what, how = f"{threads}", "Give a whole number from 1 on, or none."
+        raise refuse("option-range", "threads", what, "so many samples run at once", how)
     inputs = checked(program, stimulus)
     samples, steps = next(iter(inputs.values())).shape[:2]
     made = plan(program)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from programs import convolution, random_case, sparse
 
 from spikeport.sim import fallback, fast, kernels_events, kernels_vector, layout, matrices, plan, reference
+from spikeport.sim.errors import SpikeportError
 from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse
 from spikeport.sim.trace import compare
 
@@ -75,6 +76,9 @@ def test_threads_give_the_same_bytes():
         program, stimulus = random_case(seed, samples=9, large=True)
         one, three = (fast.run(program, stimulus, threads=threads) for threads in (1, 3))
         assert compare(one, three).mismatches == 0
+    with pytest.raises(SpikeportError) as caught:
+        fast.run(program, stimulus, threads=0)
+    assert caught.value.findings[0].code == "option-range"
 
 
 def dense(weights, exponent=0, **settings):

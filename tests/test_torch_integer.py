@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import edge_case, random_case
 
+from spikeport.pipeline.engines import engine
 from spikeport.sim import fast, reference
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.order import groups
@@ -91,6 +92,15 @@ def test_it_is_an_engine_with_a_device():
     with pytest.raises(SpikeportError) as error:
         parity.run_engines(program, stimulus, {"torch": 3}, {"device": "a toaster"})
     assert error.value.code == "option-range"
+
+
+def test_a_device_is_named_with_the_engine():
+    program, stimulus = random_case(1)
+    want = reference.run(program, stimulus)
+    assert compare(want, engine("torch:cpu")(program, stimulus)).mismatches == 0
+    with pytest.raises(SpikeportError) as caught:
+        engine("torch:nowhere")(program, stimulus)
+    assert caught.value.findings[0].code == "option-range"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
