@@ -234,6 +234,11 @@ def run(
     )
 
 
+def gpus() -> list[str]:
+    """The GPUs that torch finds, by their names."""
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
 def usable(device: Device) -> torch.device:
     """The device, once something could be put there. Raises `SpikeportError` (`option-range`)."""
     try:

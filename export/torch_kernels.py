@@ -31,8 +31,9 @@ def int8(weights: Array) -> Multiply:
     how: tuple[Any, ...] = (None, 1.0, 0, torch.float32, "none", [], "")
 
     def multiply(spikes: Array) -> Array:
+        given = torch.from_numpy(np.require(spikes, requirements="W"))  # torch warns of data that is only to be read
         with torch.no_grad():
-            found = torch.ops.onednn.qlinear_pointwise(torch.from_numpy(spikes), 1.0, 0, packed, scales, zeros, *how)
+            found = torch.ops.onednn.qlinear_pointwise(given, 1.0, 0, packed, scales, zeros, *how)
         sums: Array = found.numpy()
         return sums
 

@@ -49,9 +49,9 @@ def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
 
 def _devices() -> tuple[str, str]:
     """Where torch can run the integers, and how to have them run on a GPU."""
-    import torch
+    from spikeport.export import torch_integer  # late: torch may be missing
 
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    names = torch_integer.gpus()
     if not names:
         return "cpu", "on a GPU: not run, torch finds none"
     return f"cpu, cuda ({', '.join(names)})", "spikeport verify --engines torch:cuda,reference"

@@ -31,6 +31,8 @@ CACHE = 2**19
 FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 64, 512, 1024
 
 
+ALONE = 2**18
+"""Neurons' steps below which threads would take longer to start than to run."""
 KEPT_BYTES = 2**26
 """What one run may leave behind for the next, for each thread."""
 
@@ -56,7 +58,7 @@ def run(
     samples, steps = next(iter(inputs.values())).shape[:2]
     made = plan(program)
     layers = {layer.name: _room(layer, samples, steps, states) for layer in program.layers}
-    many = threads or _processors()
+    many = threads or (1 if samples * steps * made.widest < ALONE else _processors())
     share = _Share(made, inputs, layers, steps, matrices)
     work = [partial(share.run, part) for part in _parts(made, samples, steps, many)]
     for done in _each(work, many):
