@@ -25,6 +25,7 @@ MatrixKernel = Callable[[Array], Multiply]
 """From weights int8 [target, axon] what multiplies with them, exactly while no sum reaches `EXACT`."""
 EXACT = 2**24
 """What float32, in which such kernels give their sums, holds to the last unit."""
+TRIES = 3
 _WORTH_TRYING = 50
 """Where one axon of so many spikes; where fewer do, no matrix product was ever seen to be faster."""
 
@@ -35,31 +36,41 @@ class Matrix:
     def __init__(self, kernel: MatrixKernel, weights: Rows) -> None:
         self.axons = weights.axons
         self._multiply = kernel(unrolled(weights))
-        self.event_pace: int | None = None
-        self.row_pace: int | None = None
+        self.by_event, self.by_row = Pace(), Pace()
 
     def faster(self, events: int, rows: int) -> bool:
         """Whether a product is the way to take: so far, or because it is worth a try."""
-        if self.event_pace is None or events * _WORTH_TRYING < rows * self.axons:
+        if events * _WORTH_TRYING < rows * self.axons or not self.by_event.known:
             return False
-        return self.row_pace is None or self.row_pace * rows < self.event_pace * events
+        return not self.by_row.known or self.by_row.least * rows < self.by_event.least * events
 
     def add(self, spikes: Array, exponent: int, total: Array, stride: int) -> None:
         """Add the product of spikes uint8 [row, axon] to `total`, as `kernels_events.add_dense`."""
         began = time.perf_counter_ns()
         product = np.ascontiguousarray(self._multiply(spikes), np.int32)
         add_product(product, exponent, total, stride)
-        self.row_pace = _smallest(self.row_pace, time.perf_counter_ns() - began, len(spikes))
+        self.by_row.took(time.perf_counter_ns() - began, len(spikes))
 
     def took(self, nanoseconds: int, events: int) -> None:
         """What adding so many events one by one took."""
-        self.event_pace = _smallest(self.event_pace, nanoseconds, events)
+        self.by_event.took(nanoseconds, events)
 
 
-def _smallest(pace: int | None, nanoseconds: int, count: int) -> int:
-    """Picoseconds for each."""
-    now = 1000 * nanoseconds // max(count, 1)
-    return now if pace is None else min(pace, now)
+class Pace:
+    """The least that one of many took, in picoseconds."""
+
+    def __init__(self) -> None:
+        self.times, self.least = 0, 0
+
+    @property
+    def known(self) -> bool:
+        """A first time may be that of a compiler, and a second that of a cold cache."""
+        return self.times >= TRIES
+
+    def took(self, nanoseconds: int, count: int) -> None:
+        now = 1000 * nanoseconds // max(count, 1)
+        self.least = min(self.least, now) if self.times else now
+        self.times += 1
 
 
 def fits(weights: Any) -> bool:
