@@ -31,8 +31,11 @@ CACHE = 2**19
 FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 64, 512, 1024
 
 
+LARGER_FOR_THREADS = 3
+"""Between kernels a thread needs the interpreter, which another may have: so they meet less often."""
 ALONE = 2**18
 """Neurons' steps below which threads would take longer to start than to run."""
+KEPT_SIZES = 4
 KEPT_BYTES = 2**26
 """What one run may leave behind for the next, for each thread."""
 
@@ -59,8 +62,9 @@ def run(
     made = plan(program)
     layers = {layer.name: _room(layer, samples, steps, states) for layer in program.layers}
     many = threads or (1 if samples * steps * made.widest < ALONE else _processors())
-    share = _Share(made, inputs, layers, steps, matrices)
-    work = [partial(share.run, part) for part in _parts(made, samples, steps, many)]
+    rows = rows_at_once(made) * (1 if many == 1 else LARGER_FOR_THREADS)
+    share = _Share(made, inputs, layers, steps, rows, matrices)
+    work = [partial(share.run, part) for part in _parts(rows, samples, steps, many)]
     for done in _each(work, many):
         if progress:
             progress(done, samples)
@@ -87,9 +91,9 @@ def rows_at_once(made: Plan) -> int:
     return max(FEWEST_ROWS, min(MOST_ROWS, CACHE // (4 * made.widest)))
 
 
-def _parts(made: Plan, samples: int, steps: int, threads: int) -> Iterator[slice]:
+def _parts(rows: int, samples: int, steps: int, threads: int) -> Iterator[slice]:
     """Samples that share a window; enough parts for every thread."""
-    at_once = max(1, min(rows_at_once(made) // max(steps, 1), -(-samples // threads)))
+    at_once = max(1, min(rows // max(steps, 1), -(-samples // threads)))
     return (slice(start, min(start + at_once, samples)) for start in range(0, samples, at_once))
 
 
@@ -101,31 +105,36 @@ class _Share:
     inputs: dict[str, NDArray[Any]]
     layers: dict[str, LayerTrace]
     steps: int
+    rows: int
     matrices: MatrixKernel | None
 
     def run(self, samples: slice) -> int:
         """Run some samples; returns how many."""
         first, count = samples.start, samples.stop - samples.start
-        flow, window = self._flow(count), max(1, rows_at_once(self.plan) // count)
+        flow, window = self._flow(count), max(1, self.rows // count)
         for begin in range(0, self.steps, window):
             inputs = {name: Signal(x, first, begin) for name, x in self.inputs.items()}
             outs = {name: Out(x.spikes, first, begin, x.u, x.v) for name, x in self.layers.items()}
             flow.advance(inputs, outs, min(window, self.steps - begin))
-        if flow.bytes <= KEPT_BYTES:
-            self.plan.idle.append(flow)
+        self._leave(flow)
         return int(count)
 
     def _flow(self, samples: int) -> Flow:
-        """One that is idle, or a new one; list.pop and append are safe among threads."""
+        """One that is idle, or a new one; a list's pop and append are safe among threads."""
         try:
-            flow: Flow = self.plan.idle.pop()
-        except IndexError:
-            return Flow(self.plan, samples, self.matrices)
-        if flow.samples != samples:
+            flow: Flow = self.plan.idle[samples].pop()
+        except (KeyError, IndexError):
             return Flow(self.plan, samples, self.matrices)
         flow.kernel = self.matrices
         flow.restart()
         return flow
+
+    def _leave(self, flow: Flow) -> None:
+        """Keep its room for another run, if it is not much: of a full part and of a last one, not of every size."""
+        if flow.bytes <= KEPT_BYTES:
+            if len(self.plan.idle) >= KEPT_SIZES:
+                self.plan.idle.clear()
+            self.plan.idle.setdefault(flow.samples, []).append(flow)
 
 
 def _each(work: Sequence[Callable[[], int]], threads: int) -> Iterator[int]:

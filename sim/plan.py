@@ -93,7 +93,7 @@ class Plan:
 
     groups: tuple[tuple[LayerPlan, ...], ...]
     history: dict[str, int]
-    idle: list[Any] = field(default_factory=list)
+    idle: dict[int, list[Any]] = field(default_factory=dict)
     matrices: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
