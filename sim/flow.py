@@ -141,6 +141,7 @@ class Flow:
         for name in self.tails.kept:
             self.tails.keep(name, self._signals[name].spikes)
         self.time += steps
+        self._signals = {}  # or an idle flow would keep the data and the trace
 
     def _run(self, layer: LayerPlan, out: Out, offset: int, steps: int) -> None:
         """`steps` steps of one layer, from `offset` within the window on."""

@@ -179,6 +179,20 @@ def test_a_plan_is_made_once_and_does_not_keep_its_program():
     assert gone() is None
 
 
+def test_a_run_leaves_neither_its_data_nor_its_trace_behind():
+    import gc
+    import weakref
+
+    program = dense(np.ones((40, 3), int))
+    x = np.ones((2, 5, 3), np.uint8)
+    trace = fast.run(program, {"x": x})
+    assert plan.plan(program).idle
+    gone = [weakref.ref(values) for values in (x, trace["l"].spikes, trace["l"].v)]
+    del x, trace
+    gc.collect()
+    assert [ref() is None for ref in gone] == [True] * 3
+
+
 def by_numpy(weights):
     """A kernel of int64 products."""
     return lambda spikes: spikes.astype(np.int64) @ weights.T.astype(np.int64)
