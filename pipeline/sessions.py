@@ -24,6 +24,7 @@ def open_session(
     on any other each step runs all steps so far once more. `options` are the engine's (`python`, `time_limit` for
     lava). Raises `SpikeportError`: `engine-unknown`, `option-range`, and what reading the file raises.
     """
+    run = engine(name)
     unknown = sorted(set(options) - set(OPTIONS.get(name, ()) if name != FAST else ()))
     if unknown:
         what, why = f"a session on {name} takes no {', '.join(unknown)}", "it would do nothing"
@@ -31,7 +32,7 @@ def open_session(
     made = program if isinstance(program, Program) else load_program(_file(Path(program)))
     if name == FAST:
         return FastSession(made, samples, states)
-    return ReplaySession(made, partial(engine(name), **options), name, samples, states)
+    return ReplaySession(made, partial(run, **options), name, samples, states)
 
 
 def _file(path: Path) -> Path:

@@ -28,6 +28,8 @@ from spikeport.sim.trace import LayerTrace, Trace
 
 CACHE = 2**19
 """Bytes that stay near the processor: of input sums of one layer in one window, and of one layer's weights."""
+MOST_BYTES = 2**26
+"""Of sums, and of events, however wide a layer is."""
 FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 64, 512, 1024
 
 
@@ -37,7 +39,7 @@ ALONE = 2**18
 """Neurons' steps below which threads would take longer to start than to run."""
 KEPT_SIZES = 4
 KEPT_BYTES = 2**26
-"""What one run may leave behind for the next, for each thread."""
+"""How many sizes of parts a run may leave room of to the next, and how large each may be."""
 
 
 def run(
@@ -62,9 +64,9 @@ def run(
     made = plan(program)
     layers = {layer.name: _room(layer, samples, steps, states) for layer in program.layers}
     many = threads or (1 if samples * steps * made.widest < ALONE else _processors())
-    rows = rows_at_once(made) * (1 if many == 1 else LARGER_FOR_THREADS)
+    rows = rows_at_once(made) * (1 if many == 1 or made.stepwise else LARGER_FOR_THREADS)
     share = _Share(made, inputs, layers, steps, rows, matrices)
-    work = [partial(share.run, part) for part in _parts(rows, samples, steps, many)]
+    work = [partial(share.run, part) for part in _parts(rows, samples, 1 if made.stepwise else steps, many)]
     for done in _each(work, many):
         if progress:
             progress(done, samples)
@@ -86,13 +88,13 @@ def rows_at_once(made: Plan) -> int:
     """Rows, a sample in a step each, of one window: as many as the cache holds sums of, and more where weights have to
     come from memory for each window.
     """
-    if made.heaviest > CACHE:
-        return ROWS_FOR_LARGE_WEIGHTS
-    return max(FEWEST_ROWS, min(MOST_ROWS, CACHE // (4 * made.widest)))
+    large = made.heaviest > CACHE
+    rows = ROWS_FOR_LARGE_WEIGHTS if large else max(FEWEST_ROWS, min(MOST_ROWS, CACHE // (4 * made.widest)))
+    return min(rows, max(1, MOST_BYTES // (4 * made.broadest)))
 
 
 def _parts(rows: int, samples: int, steps: int, threads: int) -> Iterator[slice]:
-    """Samples that share a window; enough parts for every thread."""
+    """Samples that share a window of so many steps; enough parts for every thread."""
     at_once = max(1, min(rows // max(steps, 1), -(-samples // threads)))
     return (slice(start, min(start + at_once, samples)) for start in range(0, samples, at_once))
 
@@ -132,7 +134,7 @@ class _Share:
     def _leave(self, flow: Flow) -> None:
         """Keep its room for another run, if it is not much: of a full part and of a last one, not of every size."""
         if flow.bytes <= KEPT_BYTES:
-            if len(self.plan.idle) >= KEPT_SIZES:
+            if flow.samples not in self.plan.idle and len(self.plan.idle) >= KEPT_SIZES:
                 self.plan.idle.clear()
             self.plan.idle.setdefault(flow.samples, []).append(flow)
 
@@ -145,7 +147,10 @@ def _each(work: Sequence[Callable[[], int]], threads: int) -> Iterator[int]:
             done += part()
             yield done
         return
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for future in as_completed([pool.submit(part) for part in work]):
             done += future.result()
             yield done
+    finally:  # an interrupt need not wait for what has not begun
+        pool.shutdown(cancel_futures=True)

@@ -109,12 +109,17 @@ class Flow:
         }
         self._moved = {layer.name: (layer.layer.size, layer.layer.wire.dtype) for layer in layers if layer.moved}
         self.tails = Tails(samples, plan.history, self._moved)
+        self._turn = object()
+        self._signals: dict[str, Signal] = {}
+        self._rooms: dict[str, tuple[Array, Array]] = {}
         self._feedback = {layer.name: _feedback(layer, self._scratch.sums) for layer in layers}
 
     @property
     def bytes(self) -> int:
         """What it holds."""
-        scratch = [self._scratch.total, *(part.events for part in self._scratch.listed.values())]
+        scratch = [self._scratch.total, *self.tails.kept.values()]
+        for part in self._scratch.listed.values():
+            scratch += [part.events, part.payloads, part.starts]
         return sum(values.nbytes for values in (*scratch, *(v for state in self.states.values() for v in state)))
 
     def restart(self) -> None:
@@ -129,10 +134,10 @@ class Flow:
     def advance(self, inputs: Mapping[str, Signal], outs: Mapping[str, Out], steps: int) -> None:
         """Run `steps` steps of all layers, into `outs`."""
         self._turn = object()
-        self._signals: dict[str, Signal] = {**inputs, **outs}
+        self._signals = {**inputs, **outs}
         self._signals |= {name: self.tails.extended(name, steps) for name in self.tails.kept}
         for group in self.plan.groups:
-            if len(group) == 1 and (group[0].feedback or not group[0].own):
+            if len(group) == 1 and group[0].alone:
                 self._run(group[0], outs[group[0].name], 0, steps)
             else:
                 for t in range(steps):
@@ -141,19 +146,24 @@ class Flow:
         for name in self.tails.kept:
             self.tails.keep(name, self._signals[name].spikes)
         self.time += steps
-        self._signals = {}  # or an idle flow would keep the data and the trace
+        self._signals, self._rooms = {}, {}  # or an idle flow would keep the data and the trace
 
     def _run(self, layer: LayerPlan, out: Out, offset: int, steps: int) -> None:
         """`steps` steps of one layer, from `offset` within the window on."""
         total = self._input(layer, offset, steps)
-        signal, u, v = self._signals[layer.name], out.u, out.v
-        if layer.moved and u is not None:
-            u, v = np.zeros(signal.spikes.shape, np.int32), np.zeros(signal.spikes.shape, np.int32)
+        signal = self._signals[layer.name]
+        u, v = self._moved_states(layer.name, signal) if layer.moved and out.u is not None else (out.u, out.v)
         window = (signal.sample, signal.begin + offset, steps, self.time + offset, layer.stride)
         state, feedback = self.states[layer.name], self._feedback[layer.name]
         layer.step(total, window, state, layer.rule, feedback, (signal.spikes, _given(u), _given(v)))
         if layer.moved:
             self._hand_over(layer, out, Out(signal.spikes, 0, signal.begin, u, v), offset, steps)
+
+    def _moved_states(self, name: str, signal: Signal) -> tuple[Array, Array]:
+        """Room for u and v of a layer in its own order, once a window."""
+        if name not in self._rooms:
+            self._rooms[name] = (np.zeros(signal.spikes.shape, np.int32), np.zeros(signal.spikes.shape, np.int32))
+        return self._rooms[name]
 
     def _input(self, layer: LayerPlan, offset: int, steps: int) -> Array:
         """What reaches a layer, int32 [row * stride]."""
@@ -167,12 +177,13 @@ class Flow:
         """What one projection brings, by the faster way."""
         found = self._events(projection, offset, steps)
         matrix, count = self._matrix(projection), int(found.starts[-1])
-        if matrix is not None and matrix.faster(count, len(found.starts) - 1):
+        rows = len(found.starts) - 1
+        if matrix is not None and matrix.faster(count, rows):
             matrix.add(self._spikes(projection, offset, steps), projection.exponent, total, stride)
             return
         began = perf_counter_ns()
         projection.add(found.events, found.payloads, found.starts, total, stride, self._scratch.sums)
-        if matrix is not None:
+        if matrix is not None and matrix.worth_trying(count, rows):
             matrix.took(perf_counter_ns() - began, count)
 
     def _matrix(self, projection: Projection) -> Matrix | None:

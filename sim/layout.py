@@ -148,7 +148,8 @@ def runs(axons: Array, targets: Array, values: Array, count: int) -> Runs:
 
 def _listed(first: Array, targets: Array, places: Array, lengths: Array, values: Array) -> Runs:
     table = np.stack([targets, places, lengths], 1)
-    return Runs(first.astype(np.uint32), np.ascontiguousarray(table, np.uint32), values)
+    kind = np.uint32 if len(values) < 2**32 else np.int64
+    return Runs(first.astype(kind), np.ascontiguousarray(table, kind), values)
 
 
 def _shared(values: Array, ends: Array) -> tuple[Array, Array]:

@@ -40,9 +40,13 @@ class Matrix:
 
     def faster(self, events: int, rows: int) -> bool:
         """Whether a product is the way to take: so far, or because it is worth a try."""
-        if events * _WORTH_TRYING < rows * self.axons or not self.by_event.known:
+        if not self.worth_trying(events, rows) or not self.by_event.known:
             return False
         return not self.by_row.known or self.by_row.least * rows < self.by_event.least * events
+
+    def worth_trying(self, events: int, rows: int) -> bool:
+        """Whether so many spike that the ways may differ; among fewer, a pace would be that of the call."""
+        return events * _WORTH_TRYING >= rows * self.axons
 
     def add(self, spikes: Array, exponent: int, total: Array, stride: int) -> None:
         """Add the product of spikes uint8 [row, axon] to `total`, as `kernels_events.add_dense`."""

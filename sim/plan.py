@@ -79,6 +79,11 @@ class LayerPlan:
         """Whether its neurons are kept in another order than the Program's."""
         return self.order.neuron is not None
 
+    @property
+    def alone(self) -> bool:
+        """Whether it can run all steps of a window in one call."""
+        return self.feedback is not None or not self.own
+
     @cached_property
     def itself(self) -> Projection:
         """Its own spikes, for what takes their events."""
@@ -88,11 +93,13 @@ class LayerPlan:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """`groups` of layers that wait for each other, in the order in which they can run; `history`: by source, for how
-    many steps its spikes must be kept; `idle` and `matrices`: what earlier runs leave to later ones.
+    many steps its spikes must be kept; `broadest`: the most axons or neurons of one source; `idle` and `matrices`:
+    what earlier runs leave to later ones.
     """
 
     groups: tuple[tuple[LayerPlan, ...], ...]
     history: dict[str, int]
+    broadest: int
     idle: dict[int, list[Any]] = field(default_factory=dict)
     matrices: dict[Any, Any] = field(default_factory=dict)
 
@@ -100,6 +107,11 @@ class Plan:
     def widest(self) -> int:
         """Targets of the widest layer."""
         return max(layer.stride for group in self.groups for layer in group)
+
+    @cached_property
+    def stepwise(self) -> bool:
+        """Whether some layers have to wait for each other in every step."""
+        return any(not group[0].alone or len(group) > 1 for group in self.groups)
 
     @cached_property
     def heaviest(self) -> int:
@@ -124,7 +136,7 @@ def _made(program: Program) -> Plan:
     for synapse in program.synapses:
         history[synapse.source] = max(history[synapse.source], int(program.lag(synapse).max(initial=0)))
     made = tuple(tuple(_layer(program, layer, group, order) for layer in group) for group in groups(program))
-    return Plan(made, history)
+    return Plan(made, history, max(part.size for part in program.parts))
 
 
 def _layer(program: Program, layer: AnyLayer, group: list[AnyLayer], order: dict[str, Order]) -> LayerPlan:

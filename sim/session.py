@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim.errors import refuse
+from spikeport.sim.fast import rows_at_once
 from spikeport.sim.flow import Flow, Out, Signal, Tails
 from spikeport.sim.plan import plan
 from spikeport.sim.program import Program
@@ -121,7 +122,11 @@ class FastSession(Session):
             signals[name] = self._tails.extended(name, steps)
             signals[name].spikes[:, signals[name].begin :] = values
         outs = {layer.name: self._room(layer.name, steps) for layer in self.program.layers}
-        self._flow.advance(signals, outs, steps)
+        window = max(1, rows_at_once(self._plan) // self.samples)
+        for first in range(0, steps, window):
+            some = {name: Signal(x.spikes, 0, x.begin + first) for name, x in signals.items()}
+            into = {name: Out(x.spikes, 0, x.begin + first, x.u, x.v) for name, x in outs.items()}
+            self._flow.advance(some, into, min(window, steps - first))
         for name, signal in (signals | outs).items():
             self._tails.keep(name, signal.spikes)
         return {layer.name: self._traced(layer.phase, outs[layer.name]) for layer in self.program.layers}

@@ -76,8 +76,8 @@ def _problem(part: Input, values: NDArray[Any]) -> Finding | None:
             "there is nothing to run",
             "Give at least one sample of one step.",
         )
-    low = int(values.min()) if values.dtype.kind == "i" else 0
     high = int(values.max())
+    low = int(values.min()) if values.dtype.kind == "i" or high > part.wire.high else 0
     if low < part.wire.low or high > part.wire.high:
         code = "data-range" if part.wire.graded else "data-not-binary"
         return Finding(

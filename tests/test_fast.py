@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,6 +81,43 @@ def test_threads_give_the_same_bytes():
     with pytest.raises(SpikeportError) as caught:
         fast.run(program, stimulus, threads=0)
     assert caught.value.findings[0].code == "option-range"
+
+
+def test_an_interrupt_does_not_wait_for_what_has_not_begun(monkeypatch):
+    program = dense(np.ones((300, 20), int))
+    monkeypatch.setattr(fast, "rows_at_once", lambda made: 1)
+    began = []
+    run = fast._Share.run
+    monkeypatch.setattr(
+        fast._Share, "run", lambda share, part: [began.append(part), time.sleep(0.01), run(share, part)][2]
+    )
+
+    def interrupted(done, all_):
+        raise KeyboardInterrupt
+
+    for threads in (1, 2):
+        began.clear()
+        with pytest.raises(KeyboardInterrupt):
+            fast.run(program, {"x": np.ones((60, 5, 20), int)}, threads=threads, progress=interrupted)
+        assert len(began) < 30
+
+
+def test_layers_that_wait_for_each_other_run_many_samples_a_step():
+    loop = ((("x", "a"), 0), (("a", "b"), 0), (("b", "a"), 0))
+    layers = tuple(Layer(name, (8,), phase, 409, 128, 900, 0) for name, phase in (("a", 1), ("b", 2)))
+    synapses = tuple(Synapse(f"{s}{t}", s, t, np.full((8, 8), 30), e, 1) for (s, t), e in loop)
+    program = Program((Input("x", (8,)),), (), layers, synapses, ("b",))
+    made = plan.plan(program)
+    assert made.stepwise
+    assert not plan.plan(dense(np.ones((3, 3), int))).stepwise
+    x = np.random.default_rng(0).integers(0, 2, (40, 30, 8))
+    require_equal(program, {"x": x}, threads=1)
+    assert list(made.idle) == [40]
+
+
+def test_windows_of_wide_layers_are_bounded():
+    wide = dense(np.ones((4, 2**20), np.int8))
+    assert fast.rows_at_once(plan.plan(wide)) * 2**20 * 4 <= fast.MOST_BYTES
 
 
 def dense(weights, exponent=0, **settings):
