@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
 
-from spikeport.sim.errors import refuse
+from spikeport.sim.errors import missing, refuse
 from spikeport.sim.trace import Trace
 
 GROUP = "spikeport.engines"
@@ -57,13 +57,7 @@ def _torch() -> Engine:
     try:
         from spikeport.export import torch_integer
     except ImportError as error:
-        raise refuse(
-            "dependency-missing",
-            f"Python package {error.name}",
-            str(error),
-            "the engine torch runs on it",
-            "pip install 'spikeport[torch]'.",
-        ) from error
+        raise missing(error, "the engine torch runs on it", "pip install 'spikeport[torch]'.") from error
     return torch_integer.run
 
 
@@ -93,7 +87,7 @@ def engine(name: str) -> Engine:
     raise refuse(
         "engine-unknown",
         f"engine {name!r}",
-        f"known are {', '.join(ENGINES)}",
+        f"known are {', '.join(ENGINES)}, torch:DEVICE",
         "an engine runs the Program",
         "Choose a known engine.",
     )

@@ -62,7 +62,7 @@ def port(
     kept = batches.kept(quantized.program, scored.steps)
     scoring = Scoring(network, quantized, outputs, tuple(dict.fromkeys(engines)), dict(options), kept)
     scores = score(scoring, scored, parity_samples, place, watch)
-    found = _judged(scoring, scores, scored, watch)
+    found = _judged(network, scoring, scores, scored, watch)
     verdict = decide(source, found.parity, found.fidelity, max_loss, overlaps)
     about = _about(quantized, scores, scored, learned, overlaps, max_loss, network)
     about |= {"recipe": asdict(recipe) if scales is None else {"bits": scales.bits, "method": "given"}}
@@ -100,34 +100,37 @@ class _Judged:
     excerpt: dict[str, Any]
 
 
-def _judged(scoring: Scoring, scores: Scores, scored: datasets.Dataset, watch: Watch) -> _Judged:
+def _judged(network: Network, scoring: Scoring, scores: Scores, scored: datasets.Dataset, watch: Watch) -> _Judged:
     """The runs beside each other and the float model; and what only some samples are needed for."""
-    assert scores.tally is not None
-    far = scores.tally.fidelity(scores.y)
-    why = _attributed(scoring, scored, watch)
+    far = scores.fidelity
+    why = _attributed(network, scoring, scored, watch)
     if why is not None:
         layers = tuple(replace(layer, isolated_error=why.isolated[layer.name]) for layer in far.layers)
         far = replace(far, layers=layers)
-    return _Judged(scores.parity, far, why, scores.fell, _shown(scoring, scores, scored, far.first_divergence))
+    shown = _shown(network, scoring, scores, scored, far.first_divergence)
+    return _Judged(scores.parity, far, why, scores.fell, shown)
 
 
 def _shown(
-    scoring: Scoring, scores: Scores, scored: datasets.Dataset, first: fidelity.Divergence | None
+    network: Network,
+    scoring: Scoring,
+    scores: Scores,
+    scored: datasets.Dataset,
+    first: fidelity.Divergence | None,
 ) -> dict[str, Any]:
     """What the plots show: the sample of the first divergence, run once more."""
-    assert scoring.network is not None
     sample = first.sample if first else 0
-    inputs = _stimulus(scored.part(slice(sample, sample + 1)), scoring.network)
-    activity = float_model.run(scoring.network, inputs)
-    runs = Runs(scores.one(sample, inputs), scoring.quantized, Floats(scoring.network, activity))
+    inputs = _stimulus(scored.part(slice(sample, sample + 1)), network)
+    activity = float_model.run(network, inputs)
+    runs = Runs(scores.one(sample, inputs), scoring.quantized, Floats(network, activity))
     output = next(iter(scoring.outputs))
     return excerpt(runs, replace(first, sample=0) if first else None, output) | {"sample": sample}
 
 
-def _attributed(scoring: Scoring, scored: datasets.Dataset, watch: Watch) -> attribution.Attribution | None:
+def _attributed(
+    network: Network, scoring: Scoring, scored: datasets.Dataset, watch: Watch
+) -> attribution.Attribution | None:
     """Which rounding costs what, on as many samples as that takes a few seconds for; None where one is too much."""
-    network = scoring.network
-    assert network is not None
     n = attribution.affordable(network, len(scored), scored.steps)
     if n == 0:
         return None

@@ -16,7 +16,7 @@ from spikeport.pipeline.batches import batches
 from spikeport.pipeline.data_names import ONLY
 from spikeport.pipeline.datasets import Dataset, stimulus
 from spikeport.pipeline.network import Network
-from spikeport.sim.errors import refuse
+from spikeport.sim.errors import missing, refuse
 from spikeport.sim.progress import Progress
 
 
@@ -134,13 +134,8 @@ def _torch(name: str) -> Any:
     try:
         return importlib.import_module(f"spikeport.export.{name}")
     except ImportError as error:
-        raise refuse(
-            "dependency-missing",
-            f"Python package {error.name}",
-            str(error),
-            "checkpoints and modules are torch's",
-            "pip install 'spikeport[norse]' (or [snntorch], [spikingjelly], [torch]).",
-        ) from error
+        how = "pip install 'spikeport[norse]' (or [snntorch], [spikingjelly], [torch])."
+        raise missing(error, "checkpoints and modules are torch's", how) from error
 
 
 def time_step(model: Model, data: Dataset | None, given: float | None) -> float | None:

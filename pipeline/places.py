@@ -12,7 +12,7 @@ from typing import Any
 
 import spikeport
 from spikeport.pipeline.shard_store import Store, Tree
-from spikeport.sim.errors import SpikeportError, refuse
+from spikeport.sim.errors import SpikeportError, missing, refuse
 from spikeport.sim.files import unwritable
 
 LOCAL = "local"
@@ -42,10 +42,11 @@ class Place:
         made.stores = self.stores
         return made
 
-    def store(self, key: str) -> Store:
-        """Where a job's results are kept. Only where there is a `work` folder."""
-        assert self.work is not None
-        self.stores.append(Store(self.work, key))
+    def store(self, key: Callable[[], str]) -> Store | None:
+        """Where the results of the job of this key are kept; None, and the key is not asked for, without a folder."""
+        if self.work is None:
+            return None
+        self.stores.append(Store(self.work, key()))
         return self.stores[-1]
 
 
@@ -137,13 +138,7 @@ def _client(scheduler: Any) -> Iterator[Any]:
     try:
         import distributed
     except ImportError as error:
-        raise refuse(
-            "dependency-missing",
-            f"Python package {error.name}",
-            str(error),
-            "--scheduler runs shards on Dask",
-            "pip install 'spikeport[dask]'.",
-        ) from error
+        raise missing(error, "--scheduler runs shards on Dask", "pip install 'spikeport[dask]'.") from error
     make: Any = distributed.Client  # it has no types
     if isinstance(scheduler, make):
         yield scheduler

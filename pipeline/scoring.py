@@ -26,6 +26,7 @@ from spikeport.pipeline.places import Place
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.rows import percent
 from spikeport.pipeline.shard_store import Tree
+from spikeport.sim.errors import InternalError
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch, say
 from spikeport.sim.trace import LayerTrace, Trace
@@ -176,6 +177,13 @@ class Scores:
     def trace(self) -> Trace:
         """The run, of as many samples as are kept."""
         return _traced(self.program, self.scoring.widest, self.traces)
+
+    @property
+    def fidelity(self) -> fidelity.Fidelity:
+        """How far the integers are from the float model."""
+        if self.tally is None:
+            raise InternalError("there is no float model to be far from")
+        return self.tally.fidelity(self.y)
 
     @property
     def parity(self) -> parity.Parity:

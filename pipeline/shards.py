@@ -59,7 +59,7 @@ def run(job: Job, place: Place, progress: Progress) -> Iterator[Tree]:
     and goes on failing.
     """
     shards = job.shards
-    store = place.store(job.key) if place.work is not None else None
+    store = place.store(lambda: job.key)
     found = {} if store is None else _kept(store, shards)
     landed = sum(_length(shards[number]) for number in found)
     progress(landed, job.samples)

@@ -134,6 +134,11 @@ class InternalError(Exception):
     """A bug of ours: an invariant that no input can break was broken."""
 
 
+def missing(error: ImportError, why: str, how: str) -> SpikeportError:
+    """The error for an optional package that could not be imported."""
+    return refuse("dependency-missing", f"Python package {error.name}", str(error), why, how)
+
+
 def refuse(code: str, where: str, what: str, why: str, how: str) -> SpikeportError:
     """An error with a single finding, to be raised."""
     return SpikeportError(Finding(code, where, what, why, how))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,18 +29,15 @@ from spikeport.sim.trace import LayerTrace, Trace
 
 CACHE = 2**19
 """Bytes that stay near the processor: of input sums of one layer in one window, and of one layer's weights."""
-MOST_BYTES = 2**26
-"""Of sums, and of events, however wide a layer is."""
 FEWEST_ROWS, ROWS_FOR_LARGE_WEIGHTS, MOST_ROWS = 64, 512, 1024
-
-
+MOST_BYTES = 2**26
+"""Of sums, and of events, in one window, however wide a layer is."""
 LARGER_FOR_THREADS = 3
 """Between kernels a thread needs the interpreter, which another may have: so they meet less often."""
 ALONE = 2**18
 """Neurons' steps below which threads would take longer to start than to run."""
-KEPT_SIZES = 4
-KEPT_BYTES = 2**26
-"""How many sizes of parts a run may leave room of to the next, and how large each may be."""
+KEPT_SIZES, KEPT_BYTES = 4, 2**26
+"""What runs leave to later ones: rooms for parts of so many sizes, none larger than this."""
 
 
 def run(
@@ -74,7 +72,10 @@ def run(
 
 
 def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process may use; no more than numba may have (NUMBA_NUM_THREADS), which is 1 on a Dask worker."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    settings: Any = numba.config  # it has no types
+    return min(own, int(settings.NUMBA_NUM_THREADS))
 
 
 def _room(layer: Any, samples: int, steps: int, states: bool) -> LayerTrace:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikeport.sim import kernels_events
 from spikeport.sim.layout import Rows
 from spikeport.sim.matrices import Matrix, MatrixKernel, fits
-from spikeport.sim.plan import LayerPlan, Plan, Projection, event_type
+from spikeport.sim.plan import LayerPlan, Origin, Plan, Projection, event_type
 
 Array = NDArray[Any]
 _NOTHING = np.zeros((0, 0, 0), np.int32)
@@ -60,7 +60,7 @@ class Tails:
 
 
 class _Listed:
-    """The events of one source, as one projection needs them, in one window."""
+    """The events of one origin in one window."""
 
     def __init__(self, rows: int, axons: int, graded: bool) -> None:
         self.rows, self.size = rows, rows * axons + kernels_events.SPARE
@@ -175,11 +175,11 @@ class Flow:
 
     def _add(self, projection: Projection, total: Array, stride: int, offset: int, steps: int) -> None:
         """What one projection brings, by the faster way."""
-        found = self._events(projection, offset, steps)
+        found = self._events(projection.origin, offset, steps)
         matrix, count = self._matrix(projection), int(found.starts[-1])
         rows = len(found.starts) - 1
         if matrix is not None and matrix.faster(count, rows):
-            matrix.add(self._spikes(projection, offset, steps), projection.exponent, total, stride)
+            matrix.add(self._spikes(projection.origin, offset, steps), projection.exponent, total, stride)
             return
         began = perf_counter_ns()
         projection.add(found.events, found.payloads, found.starts, total, stride, self._scratch.sums)
@@ -188,7 +188,7 @@ class Flow:
 
     def _matrix(self, projection: Projection) -> Matrix | None:
         """Its weights for the matrix kernel, where there is one that takes them."""
-        if self.kernel is None or projection.axons is not None or not isinstance(projection.weights, Rows):
+        if self.kernel is None or projection.origin.axons is not None or not isinstance(projection.weights, Rows):
             return None
         key = (projection, self.kernel)
         if key not in self.plan.matrices:
@@ -196,27 +196,27 @@ class Flow:
         found: Matrix | None = self.plan.matrices[key]
         return found
 
-    def _spikes(self, projection: Projection, offset: int, steps: int) -> Array:
+    def _spikes(self, origin: Origin, offset: int, steps: int) -> Array:
         """Those of the window, uint8 [row, axon]; none before step 0."""
-        signal = self._signals[projection.source]
-        begin = signal.begin + offset - projection.lag
+        signal = self._signals[origin.source]
+        begin = signal.begin + offset - origin.lag
         spikes = signal.spikes[signal.sample : signal.sample + self.samples, max(begin, 0) : max(begin + steps, 0)]
         if begin < 0:
             spikes = np.pad(spikes, ((0, 0), (min(-begin, steps), 0), (0, 0)))
         return np.ascontiguousarray(spikes).reshape(self.samples * steps, -1)
 
-    def _events(self, projection: Projection, offset: int, steps: int) -> _Listed:
-        """Its source's events, listed once a window."""
-        signal, axons = self._signals[projection.source], projection.axons
+    def _events(self, origin: Origin, offset: int, steps: int) -> _Listed:
+        """Its events, listed once a window."""
+        signal, axons = self._signals[origin.source], origin.axons
         rows, count = self.samples * steps, signal.spikes.shape[2] if axons is None else len(axons)
-        found = self._scratch.events(projection.key, rows, count, projection.graded)
+        found = self._scratch.events(origin.key, rows, count, origin.graded)
         window = (self._turn, offset)
         if found.window != window:
-            begin = signal.begin + offset - projection.lag
+            begin = signal.begin + offset - origin.lag
             if axons is not None:
                 signal, begin = self._chosen(signal, axons, begin, steps)
             place = (signal.sample, self.samples, begin, steps)
-            if projection.graded:
+            if origin.graded:
                 kernels_events.list_graded(signal.spikes, *place, found.events, found.payloads, found.starts)
             else:
                 kernels_events.list_events(signal.spikes, *place, found.events, found.starts)
@@ -256,4 +256,4 @@ def _feedback(layer: LayerPlan, sums: Array) -> tuple[Any, ...]:
         return 0, _EMPTY, _EMPTY, _EMPTY, 0, np.zeros(0, np.uint16), ends, sums
     w = own.weights
     events = np.zeros(size + kernels_events.SPARE, event_type(size))
-    return own.lag, w.by64, w.by32, w.by16, own.exponent, events, ends, sums
+    return own.origin.lag, w.by64, w.by32, w.by16, own.exponent, events, ends, sums

@@ -23,20 +23,27 @@ _SHORT = 2**16
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
-    """The synapses of one lag: their source, the axons that they come from (None: all), and the weights."""
+class Origin:
+    """Whose events are wanted: a source's, so many steps ago, of some axons (None: all)."""
 
     source: str
     lag: int
     axons: Array | None
-    exponent: int
     graded: bool
-    weights: Rows | Runs
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
-        """Projections of one key take the same events."""
+        """Those of one key have the same events."""
         return self.source, self.lag, None if self.axons is None else self.axons.tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """The synapses of one lag: where their events come from, and the weights."""
+
+    origin: Origin
+    exponent: int
+    weights: Rows | Runs
 
     def add(self, events: Array, payloads: Array, starts: Array, total: Array, stride: int, scratch: Array) -> None:
         """Add to `total` int32 [row * stride] what the events bring."""
@@ -46,7 +53,7 @@ class Projection:
                 events, starts, w.by64, w.by32, w.by16, w.axons, self.exponent, total, stride, scratch
             )
         else:
-            carried = payloads if self.graded else NO_PAYLOADS
+            carried = payloads if self.origin.graded else NO_PAYLOADS
             kernels_events.add_runs(events, carried, starts, w.first, w.runs, w.values, self.exponent, total, stride)
 
 
@@ -85,9 +92,9 @@ class LayerPlan:
         return self.feedback is not None or not self.own
 
     @cached_property
-    def itself(self) -> Projection:
-        """Its own spikes, for what takes their events."""
-        return Projection(self.name, 0, None, 0, False, Runs(*(np.zeros(0, np.int64),) * 3))
+    def itself(self) -> Origin:
+        """Its own spikes, as they come."""
+        return Origin(self.name, 0, None, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +170,7 @@ def _layer(program: Program, layer: AnyLayer, group: list[AnyLayer], order: dict
 
 
 def _feeds_back(projection: Projection) -> bool:
-    return isinstance(projection.weights, Rows) and projection.axons is None
+    return isinstance(projection.weights, Rows) and projection.origin.axons is None
 
 
 def _add_drive(drives: dict[int, Array], program: Program, synapse: AnySynapse, order: Order) -> None:
@@ -184,7 +191,8 @@ def _projections(program: Program, synapse: AnySynapse, order: dict[str, Order])
     for lag in np.unique(lags):
         axons = None if (lags == lag).all() else np.flatnonzero(lags == lag)
         weights = SYNAPSES[synapse.operation].weights(synapse, source, target, axons, graded)
-        found.append(Projection(synapse.source, int(lag), axons, synapse.exponent, graded, weights))
+        origin = Origin(synapse.source, int(lag), axons, graded)
+        found.append(Projection(origin, synapse.exponent, weights))
     return found
 
 

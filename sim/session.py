@@ -180,8 +180,3 @@ class ReplaySession(Session):
 
     def _set(self, kept: Snapshot) -> None:
         self._past = {name: values.copy() for name, values in kept.arrays.items()}
-
-
-def open(program: Program, samples: int = 1, *, states: bool = True) -> FastSession:  # noqa: A001 # as a file is opened
-    """A session on the engine `fast`."""
-    return FastSession(program, samples, states)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -43,8 +46,8 @@ def test_wide_networks_reach_every_kernel():
                 parts = (*layer.before, *layer.own)
                 seen["rows"] += any(isinstance(part.weights, layout.Rows) for part in parts)
                 seen["runs"] += any(isinstance(part.weights, layout.Runs) for part in parts)
-                seen["some axons"] += any(part.axons is not None for part in parts)
-                seen["graded"] += any(part.graded for part in parts)
+                seen["some axons"] += any(part.origin.axons is not None for part in parts)
+                seen["graded"] += any(part.origin.graded for part in parts)
                 seen["moved"] += layer.moved
                 seen["feedback"] += layer.feedback is not None
                 seen["own steps"] += bool(layer.own) and layer.feedback is None
@@ -81,6 +84,14 @@ def test_threads_give_the_same_bytes():
     with pytest.raises(SpikeportError) as caught:
         fast.run(program, stimulus, threads=0)
     assert caught.value.findings[0].code == "option-range"
+
+
+def test_numbas_limit_of_threads_holds_here_too():
+    code = "from spikeport.sim import fast; print(fast._processors())"
+    for limit in ("1", "2"):
+        environment = os.environ | {"NUMBA_NUM_THREADS": limit}
+        said = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+        assert int(said.stdout) <= int(limit)
 
 
 def test_an_interrupt_does_not_wait_for_what_has_not_begun(monkeypatch):

@@ -51,7 +51,7 @@ def test_any_cut_and_any_return_give_the_bytes_of_one_run(seed, large):
     ((name, x),) = stimulus.items()
 
     def again():
-        return session.open(program, len(x))
+        return program.open(len(x))
 
     got = wandering(again(), again, name, x, np.random.default_rng(seed))
     found = compare(fast.run(program, stimulus), got)
@@ -108,7 +108,7 @@ def test_a_stored_program_is_opened_by_name(tmp_path):
 def test_reset_begins_anew_and_one_input_needs_no_name():
     program, stimulus = random_case(3, large=True)
     ((_, x),) = stimulus.items()
-    opened = session.open(program, len(x))
+    opened = program.open(len(x))
     first = opened.step(x)
     assert opened.time == x.shape[1]
     opened.reset()
@@ -119,7 +119,7 @@ def test_reset_begins_anew_and_one_input_needs_no_name():
 def test_a_snapshot_is_its_own(tmp_path):
     program, stimulus = random_case(3)
     ((_, x),) = stimulus.items()
-    opened = session.open(program, len(x))
+    opened = program.open(len(x))
     kept = opened.snapshot()
     before = {name: values.copy() for name, values in kept.arrays.items()}
     opened.step(x)
@@ -129,16 +129,16 @@ def test_a_snapshot_is_its_own(tmp_path):
 def test_what_does_not_fit_is_refused():
     program, stimulus = random_case(3)
     ((_, x),) = stimulus.items()
-    opened = session.open(program, len(x))
+    opened = program.open(len(x))
     for wrong in (lambda: opened.step(x[:, :, :0]), lambda: opened.step(np.concatenate([x, x]))):
         with pytest.raises(SpikeportError) as caught:
             wrong()
         assert caught.value.findings[0].code == "data-shape"
     with pytest.raises(SpikeportError) as caught:
-        opened.restore(session.open(program, len(x) + 1).snapshot())
+        opened.restore(program.open(len(x) + 1).snapshot())
     assert caught.value.findings[0].code == "data-shape"
     with pytest.raises(SpikeportError) as caught:
-        session.open(program, 0)
+        program.open(0)
     assert caught.value.findings[0].code == "option-range"
     assert opened.time == 0
 
@@ -146,12 +146,11 @@ def test_what_does_not_fit_is_refused():
 STREAM = """
 import sys, resource
 import numpy as np
-from spikeport.sim import session
 from spikeport.sim.program import Input, Layer, Program, Synapse
 layer = Layer("l", (50,), 1, 409, 128, 900, 0)
 weights = np.random.default_rng(0).integers(-99, 99, (50, 50))
 synapses = (Synapse("s", "x", "l", weights, 0, 1), Synapse("r", "l", "l", weights, 0, 3))
-opened = session.open(Program((Input("x", (50,)),), (), (layer,), synapses, ("l",)), states=False)
+opened = Program((Input("x", (50,)),), (), (layer,), synapses, ("l",)).open(states=False)
 x = (np.random.default_rng(1).random((1, 1000, 50)) < 0.1).astype(np.uint8)
 opened.step(x)
 first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

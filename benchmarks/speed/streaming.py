@@ -10,7 +10,6 @@ import resource
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 from rows import Row
 from speed.sweeps import chain, spikes
@@ -21,9 +20,7 @@ SLACK = 1.05
 
 def stream(steps: int) -> None:
     """One sample of so many steps, in chunks; the last line says the peak of memory in MiB, and the seconds."""
-    from spikeport.sim import session
-
-    stepper, x = session.open(chain(2), samples=1), spikes(1, CHUNK)
+    stepper, x = chain(2).open(), spikes(1, CHUNK)
     stepper.step(x)
     started, count = time.perf_counter(), 0
     for _ in range(steps // CHUNK):
@@ -34,8 +31,6 @@ def stream(steps: int) -> None:
 
 def rows() -> list[Row]:
     what = f"peak of memory, streaming {MANY:,} steps in chunks of {CHUNK:,}, over that of {FEW:,}"
-    if find_spec("spikeport.sim.session") is None:
-        return [Row(what, f"<= {SLACK:g}", "there is no session", False)]
     few, many = (_child(steps) for steps in (FEW, MANY))
     got = f"{many[0] / few[0]:.3f} ({few[0]:.0f} and {many[0]:.0f} MiB); {MANY / many[1]:,.0f} steps/s"
     return [Row(what, f"<= {SLACK:g}", got, many[0] <= SLACK * few[0] and few[2] > 0)]
