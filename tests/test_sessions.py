@@ -58,6 +58,18 @@ def test_any_cut_and_any_return_give_the_bytes_of_one_run(seed, large):
     assert found.mismatches == 0, found.first
 
 
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_one_step_of_many_windows_gives_the_same(rows, monkeypatch):
+    monkeypatch.setattr(session, "rows_at_once", lambda made: rows)
+    for seed in range(30):
+        program, stimulus = random_case(seed, steps=13, large=seed % 2 == 0)
+        ((name, x),) = stimulus.items()
+        opened = program.open(len(x))
+        parts = [opened.step({name: x[:, :9]}), opened.step({name: x[:, 9:]})]
+        found = compare(fast.run(program, stimulus), joined(parts))
+        assert found.mismatches == 0, found.first
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_by_replay_on_any_engine(seed):
     program, stimulus = random_case(seed, steps=9)
