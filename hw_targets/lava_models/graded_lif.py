@@ -21,7 +21,7 @@ from spikeport.hw_targets.lava_models.recording import Recorder
 
 
 class GradedLIF(LIF):  # type: ignore[misc]  # lava is untyped
-    """LIF whose sample begins at the step from which on it records; before it does nothing.
+    """LIF whose sample begins at the step from which on it records; before it sends nothing.
 
     It sends levels from `low` to `high`; `period` > 0 clears u and v every so many steps.
     """
@@ -50,8 +50,6 @@ class RecordingGradedLIF(Recorder):
         self.isthrscaled = True
 
     def subthr_dynamics(self, activation_in: np.ndarray) -> None:
-        if self.since < 0:
-            return
         if self.since == 0 or (self._rule["period"] and self.since % self._rule["period"] == 0):
             self.u[:], self.v[:] = 0, 0
         super().subthr_dynamics(activation_in)

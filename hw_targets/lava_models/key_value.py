@@ -21,7 +21,8 @@ from spikeport.hw_targets.lava_models.recording import Writer
 
 
 class KeyValueCell(AbstractProcess):  # type: ignore[misc]  # lava is untyped
-    """Cells whose sample begins at the step from which on they record; before it they do nothing.
+    """Cells whose sample begins at the step from which on they record; before it nothing comes, so that they count and
+    send nothing.
 
     `decay` [cell]; the step since then modulo `words` chooses the word; `period` > 0 clears all words every so many.
     """
@@ -48,9 +49,6 @@ class RecordingKeyValueCell(Writer):
 
     def run_spk(self) -> None:
         code = self.a_in.recv()
-        if self.since < 0:
-            self.s_out.send(np.zeros_like(code))
-            return
         rule = self.proc_params["rule"]
         if rule["period"] and self.since % rule["period"] == 0:
             self.words[:] = 0
