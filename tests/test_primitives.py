@@ -152,5 +152,5 @@ def test_damage_is_found_by_node_and_field(kind, field, value, code, written):
     ],
 )
 def test_a_node_that_means_nothing_is_not_made(made, changes):
-    with pytest.raises(ValueError, match="meant|shape|most"):
+    with pytest.raises(ValueError, match=r"meant|shape|most"):
         made(**changes)
