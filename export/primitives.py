@@ -27,7 +27,7 @@ LEVELS = (-128, 127)
 
 
 @dataclass(eq=False)
-class KVCell(nir.NIRNode):
+class KVCell(nir.NIRNode):  # type: ignore[misc]  # (nir has no types)
     """Causal linear attention as cells that remember: per head h and micro-step phi = t mod `words`,
 
         S_phi <- decay[h] * S_phi + k v^T;   y[h, j] = sum over i of q[h, i] * S_phi[h, i, j]
@@ -56,7 +56,7 @@ class KVCell(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class WTAGroup(nir.NIRNode):
+class WTAGroup(nir.NIRNode):  # type: ignore[misc]  # (nir has no types)
     """Winner-take-all attention over the last `window` tokens, the own one among them:
 
         y[h] = sum of v[h] of the `winners` tokens with the largest q[h] . k[h]
@@ -83,7 +83,7 @@ class WTAGroup(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class GradedLIF(nir.NIRNode):
+class GradedLIF(nir.NIRNode):  # type: ignore[misc]  # (nir has no types)
     """LIF neurons that send how many thresholds v is worth, to the nearest (halves upward), and keep the rest:
 
         tau v' = (v_leak - v) + r I;   s = clip(floor(v / v_threshold + 1/2), low, high);   v <- v - s v_threshold

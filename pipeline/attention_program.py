@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,10 +60,9 @@ class Attentions:
 
 def _standing(layer: NetworkLayer, phase: int) -> Layer:
     """A layer that sends what this one will, before its integers are known."""
-    fields = (
-        layer.name,
-        layer.shape,
-        phase,
-        *(np.full(layer.size, n) for n in (arith.DECAY_ONE, arith.DECAY_ONE, 1, 0)),
-    )
-    return GradedLifLayer(*fields, low=layer.levels[0], high=layer.levels[1]) if layer.levels else Layer(*fields)
+    forgets, one, zero = (np.full(layer.size, n) for n in (arith.DECAY_ONE, 1, 0))
+    fields: dict[str, Any] = {"decay_u": forgets, "decay_v": forgets, "threshold": one, "bias": zero}
+    if layer.levels:
+        low, high = layer.levels
+        return GradedLifLayer(layer.name, layer.shape, phase, **fields, low=low, high=high)
+    return Layer(layer.name, layer.shape, phase, **fields)

@@ -128,10 +128,9 @@ def too_far(
     for own in attentions:
         waits = _longest(own, layers, attentions, between, build)
         if waits > arith.DELAY_MAX:
-            smaller = (replace(own, window=w, winners=min(own.winners, w)) for w in _windows(own))
             others = [part for part in attentions if part is not own]
-            fits = (s.window for s in smaller if _longest(s, layers, [*others, s], between, build) <= arith.DELAY_MAX)
-            found.append(_far(own, waits, next(fits, 0)))
+            fits = (s for s in _smaller(own) if _longest(s, layers, [*others, s], between, build) <= arith.DELAY_MAX)
+            found.append(_far(own, waits, next(fits, None)))
     return found
 
 
@@ -143,15 +142,20 @@ def _longest(
     return max(phase[target] - phase.get(source, 0) + lag for source, target, lag in inner(own, build))
 
 
-def _windows(own: Attention) -> range:
-    return range(own.window - 1, 0, -1) if isinstance(own, Winners) else range(0)
+def _smaller(own: Attention) -> Iterator[Winners]:
+    """The same with smaller windows, the largest first."""
+    if isinstance(own, Winners):
+        for window in range(own.window - 1, 0, -1):
+            yield replace(own, window=window, winners=min(own.winners, window))
 
 
-def _far(own: Attention, waits: int, fits: int) -> Finding:
+def _far(own: Attention, waits: int, fits: Winners | None) -> Finding:
     return Finding(
         "delay-range",
         f"node {own.name!r}",
         f"a spike into it waits for {waits} chip steps",
         f"a synapse delays by up to {arith.DELAY_MAX}",
-        f"A window of {fits} would fit." if fits else "Use fewer steps in a token, shorter Delays, or fewer layers.",
+        f"A window of {fits.window} would fit."
+        if fits
+        else "Use fewer steps in a token, shorter Delays, or fewer layers.",
     )

@@ -98,7 +98,7 @@ def resets(name: str, node: Any) -> Iterator[Finding]:
 
 def _is(node: Any, field: str, least: int, most: int) -> bool:
     value = np.asarray(getattr(node, field, None))
-    return not value.ndim and value.dtype.kind in "iu" and least <= value <= most
+    return not value.ndim and value.dtype.kind in "iu" and bool(least <= value <= most)
 
 
 def _bad(name: str, what: str, why: str) -> Finding:

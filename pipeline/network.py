@@ -182,7 +182,8 @@ def run(
     values = {part.name: _flat(stimulus[part.name]) for part in network.inputs}
     samples, steps = next(iter(values.values())).shape[:2]
     z = {name: x.astype(np.float64) for name, x in values.items()}
-    z |= {part.name: np.zeros((samples, steps, part.size)) for part in (*network.layers, *network.attentions)}
+    z |= {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
+    z |= {part.name: np.zeros((samples, steps, part.size)) for part in network.attentions}
     v = {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
     rules = rules or Rules()
     neurons = {layer.name: _Neurons(layer, samples, rules) for layer in network.layers}

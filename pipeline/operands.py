@@ -105,11 +105,13 @@ def _bounds(node: Any) -> list[tuple[int, int]]:
 
 def attention(name: str, node: Any, paths: Paths) -> Attention:
     """The attention of a node whose operands `findings` has nothing to say of."""
-    parts = [tuple(_operand(name, paths, start, stop)) for start, stop in _bounds(node)]
-    sizes = tuple(int(getattr(node, field)) for field in ("heads", "key_size", "value_size", "words"))
+    fields: dict[str, Any] = {
+        field: int(getattr(node, field)) for field in ("heads", "key_size", "value_size", "words")
+    }
+    fields |= {part: tuple(_operand(name, paths, *ends)) for part, ends in zip(NAMES, _bounds(node), strict=True)}
     if type(node).__name__ == "KVCell":
-        return KeyValue(name, *sizes, *parts, decay=np.asarray(node.decay, np.float64), period=int(node.period))
-    return Winners(name, *sizes, *parts, window=int(node.window), winners=int(node.winners), ties=int(node.ties))
+        return KeyValue(name, **fields, decay=np.asarray(node.decay, np.float64), period=int(node.period))
+    return Winners(name, **fields, window=int(node.window), winners=int(node.winners), ties=int(node.ties))
 
 
 def _operand(name: str, paths: Paths, start: int, stop: int) -> Iterator[Projection]:

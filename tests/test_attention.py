@@ -6,9 +6,10 @@ import attentions as a
 import numpy as np
 import pytest
 
-from spikeport.pipeline import network
+from spikeport.pipeline import network, roundings
 from spikeport.pipeline.calibrate import calibrate, encode
 from spikeport.pipeline.lower import lower
+from spikeport.pipeline.provenance import foreign
 from spikeport.pipeline.quantize import quantize
 from spikeport.pipeline.recipe import Recipe
 from spikeport.sim import reference
@@ -80,3 +81,22 @@ def test_both_builds_of_a_cell_are_equal(kind):
     assert np.array_equal(cell[0], stock[0])
     assert np.array_equal(cell[3]["logits"].v, stock[3]["logits"].v)
     assert stock[1].program.neurons > cell[1].program.neurons
+
+
+@each
+def test_all_roundings_are_the_program_to_the_bit(kind):
+    node = KINDS[kind]
+    x = {"in": a.stimulus(node, samples=2, seed=3)}
+    net = lowered(node, readout=a.spiking_readout())
+    quantized = quantize(net, calibrate(net, x))
+    trace = reference.run(quantized.program, encode(net, quantized.inputs, x))
+    whole = roundings.run(net, quantized, x, roundings.KINDS)
+    none = roundings.run(net, quantized, x, ())
+    want = network.run(net, x)
+    for layer in net.layers:
+        assert np.array_equal(whole[layer.name].spikes, trace[layer.name].spikes), layer.name
+        assert np.array_equal(whole[layer.name].v, trace[layer.name].v), layer.name
+        scale = quantized.scales[layer.name]
+        assert np.allclose(none[layer.name].v * scale.unit + scale.offset, want[layer.name].v), layer.name
+    assert trace["logits"].spikes.any()
+    assert not foreign(net, quantized)

@@ -45,17 +45,20 @@ def graph(node, levels=None, readout=None, seed=0):
         start += size
         one = np.ones(size)
         nodes |= {f"{name}w": nir.Linear(weight), f"{name}s": slot(node, i)}
-        nodes[name] = (
-            GradedLIF(DT * one, one, 0 * one, one, None, 0, levels)
-            if levels
-            else nir.Threshold(0.5 * one)
-        )
+        nodes[name] = GradedLIF(DT * one, one, 0 * one, one, None, 0, levels) if levels else nir.Threshold(0.5 * one)
         edges += [("in", f"{name}w"), (f"{name}w", name), (name, f"{name}s"), (f"{name}s", "a")]
     weight = np.random.default_rng(seed).normal(size=(3, outputs))
     nodes |= {"w": nir.Linear(weight), "out": nir.Output({"output": np.array([3])})}
     nodes["logits"] = readout or nir.LI(*(np.full(3, x) for x in (DT, 1.0, 0.0)))
     edges += [("a", "w"), ("w", "logits"), ("logits", "out")]
     return nir.NIRGraph(nodes, edges, type_check=False)
+
+
+def spiking_readout():
+    """LIF neurons with a state per token of two steps."""
+    node = nir.LIF(*(np.full(3, value) for value in (4 * DT, 4.0, 0.0, 1.5)), v_reset=np.zeros(3))
+    node.metadata["reset_period"] = 2
+    return node
 
 
 def stimulus(node, samples=3, steps=12, high=1, seed=0, rate=0.5):
@@ -94,7 +97,7 @@ def _key_value(node, q, k, v):
 def _winners(node, q, k, v):
     y = np.zeros((len(q), node.heads, node.value_size))
     for t in range(len(q)):
-        tokens = [s for s in range(t % node.words, t + 1, node.words)][-node.window :]
+        tokens = list(range(t % node.words, t + 1, node.words))[-node.window :]
         for h in range(node.heads):
             scores = {s: float(q[t, h] @ k[s, h]) for s in tokens}
             best = sorted(tokens, key=lambda s: (-scores[s], s if node.ties else -s))
