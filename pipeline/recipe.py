@@ -14,6 +14,9 @@ Float = NDArray[np.float64]
 MOST_BITS = 8
 METHOD = "spikes"
 
+BUILDS = ("cell", "stock")
+"""Ways to build a KVCell."""
+
 METHODS = {
     "grid": "one scale for a layer, its largest weight at the end of the grid: what most tools do",
     "max-abs": "a scale for each neuron (of a convolution, each channel), its largest weight at the end of the grid",
@@ -53,12 +56,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`bits` of a weight, 1 to 8, and `method`, one of `METHODS`. Raises `SpikeportError` (`option-range`,
-    `method-unknown`).
+    """`bits` of a weight, 1 to 8, and `method`, one of `METHODS`; `attention`, how a KVCell is built: "cell", a process
+    of our own, or "stock", of Lava's. Raises `SpikeportError` (`option-range`, `method-unknown`).
     """
 
     bits: int = MOST_BITS
     method: str = METHOD
+    attention: str = "cell"
 
     def __post_init__(self) -> None:
         whole: Any = self.bits
@@ -68,6 +72,9 @@ class Recipe:
         if self.method not in METHODS:
             what, how = f"{self.method!r} is none", f"Choose one of {', '.join(METHODS)}."
             raise refuse("method-unknown", "method", what, "a scale has to be found somehow", how)
+        if self.attention not in BUILDS:
+            what, how = f"{self.attention!r} is none", f"Choose one of {', '.join(BUILDS)}."
+            raise refuse("option-range", "attention", what, "a key-value cell has to be built somehow", how)
 
     @property
     def grid(self) -> Grid:

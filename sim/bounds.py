@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
-from spikeport.sim.parts import ExtendedLayer, GradedLifLayer
+from spikeport.sim.parts import ExtendedLayer, GradedLayer, GradedLifLayer, KVLayer
+from spikeport.sim.wires import Span
 
 if TYPE_CHECKING:
-    from spikeport.sim.parts import Layer, Wire
+    from spikeport.sim.parts import Layer, Source, Wire
     from spikeport.sim.program import Program
     from spikeport.sim.synapses import AnySynapse
 
@@ -76,7 +77,7 @@ def _near(values: Int64) -> Int64:
     return np.clip(values, -FAR, FAR)
 
 
-def _sums(synapse: AnySynapse, wire: Wire) -> list[Interval]:
+def _sums(synapse: AnySynapse, wire: Wire | Span) -> list[Interval]:
     """What the sum of mantissa * spike can be, for each of the delays."""
     found = []
     for delay in np.unique(synapse.delay):
@@ -85,7 +86,16 @@ def _sums(synapse: AnySynapse, wire: Wire) -> list[Interval]:
     return found
 
 
-def drive(size: int, incoming: Sequence[tuple[AnySynapse, Wire]]) -> Interval:
+def carried(source: Source) -> Wire | Span:
+    """What a source's spikes can be by its own rule: levels, or nothing below 0; else whatever its wire carries."""
+    if isinstance(source, GradedLifLayer):
+        return Span(source.low, source.high)
+    if isinstance(source, KVLayer) or (isinstance(source, GradedLayer) and source.relu):
+        return Span(0, source.wire.high)
+    return source.wire
+
+
+def drive(size: int, incoming: Sequence[tuple[AnySynapse, Wire | Span]]) -> Interval:
     """What all synapses together can bring to each of `size` neurons in a step, shifted and added."""
     low, high = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for synapse, wire in incoming:
@@ -97,7 +107,8 @@ def drive(size: int, incoming: Sequence[tuple[AnySynapse, Wire]]) -> Interval:
 
 def layer_bounds(program: Program, layer: Layer) -> LayerBounds:
     """`bounds_of` for a layer of a Program."""
-    return bounds_of(layer, [(synapse, program.sources[synapse.source].wire) for synapse in program.into(layer.name)])
+    incoming = [(synapse, carried(program.sources[synapse.source])) for synapse in program.into(layer.name)]
+    return bounds_of(layer, incoming)
 
 
 def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
@@ -106,7 +117,7 @@ def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
     return limit.v is not None and limit.v_safe and bool((limit.v.high <= level).all())
 
 
-def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire]]) -> LayerBounds:
+def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire | Span]]) -> LayerBounds:
     """Bounds of a layer's input, u and v under every possible input of the declared wires.
 
     u: |decay(u)| <= |u| (4096 - d) / 4096 gives the geometric limit |A| * 4096 / d. v the same with u + bias as drive;

@@ -6,22 +6,33 @@ feed each other hold together, step after step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
-from spikeport.sim.bounds import FAR, Interval, drive, shift
+from spikeport.sim.bounds import FAR, Interval, carried, drive, shift
 from spikeport.sim.graded import GradedBase, GradedLayer, KVLayer, ProductLayer
 from spikeport.sim.synapses import SparseSynapse
 
 if TYPE_CHECKING:
-    from spikeport.sim.program import Program
+    from spikeport.sim.program import Program, Source
     from spikeport.sim.synapses import AnySynapse
 
 Int64 = NDArray[np.int64]
+
+
+class Wiring(Protocol):
+    """What a proof needs of a Program, finished or not."""
+
+    @property
+    def sources(self) -> Mapping[str, Source]: ...
+
+    def into(self, layer: str) -> list[AnySynapse]: ...
+
+    def lag(self, synapse: AnySynapse) -> Int64: ...
 
 
 def problems(program: Program, layer: GradedBase) -> Iterator[str]:
@@ -32,21 +43,22 @@ def problems(program: Program, layer: GradedBase) -> Iterator[str]:
         code = _drive(program, layer)
         if code.low.min() < 0 or code.high.max() > arith.KEY + arith.VALUE + arith.QUERY:
             yield f"its code can be {code.low.min()}..{code.high.max()}, 0..7 is meant"
-    sent = _sent(program, layer)
-    if sent is None:
+    ends = sent(program, layer)
+    if ends is None:
         yield "nothing bounds what it sends: its loop gives back more than it gets, or has no longest sample"
-    elif sent.low.min() < layer.wire.low or sent.high.max() > layer.wire.high:
-        found, allowed = f"{sent.low.min()}..{sent.high.max()}", f"{layer.wire.low}..{layer.wire.high}"
+    elif ends.low.min() < layer.wire.low or ends.high.max() > layer.wire.high:
+        found, allowed = f"{ends.low.min()}..{ends.high.max()}", f"{layer.wire.low}..{layer.wire.high}"
         yield f"it can send {found}, its wire of {layer.bits} bits carries {allowed}"
 
 
-def _drive(program: Program, layer: GradedBase, itself: bool = True) -> Interval:
+def _drive(program: Wiring, layer: GradedBase, itself: bool = True) -> Interval:
     """What all synapses can bring in a step; without `itself` but for the layer's own."""
     incoming = [s for s in program.into(layer.name) if itself or s.source != layer.name]
-    return drive(layer.size, [(s, program.sources[s.source].wire) for s in incoming])
+    return drive(layer.size, [(s, carried(program.sources[s.source])) for s in incoming])
 
 
-def _sent(program: Program, layer: GradedBase) -> Interval | None:
+def sent(program: Wiring, layer: GradedBase) -> Interval | None:
+    """What the layer can send, [neuron]; None where nothing bounds it. `layer.bits` has no part in it."""
     if isinstance(layer, KVLayer):
         return _words(layer)
     if isinstance(layer, ProductLayer):
@@ -72,11 +84,11 @@ def _words(layer: KVLayer) -> Interval | None:
     return None if (most >= FAR).any() else Interval(np.zeros_like(most), most)
 
 
-def _loops(program: Program, layer: GradedBase) -> list[AnySynapse]:
+def _loops(program: Wiring, layer: GradedBase) -> list[AnySynapse]:
     return [s for s in program.into(layer.name) if s.source == layer.name]
 
 
-def _accumulated(program: Program, layer: GradedBase) -> Interval | None:
+def _accumulated(program: Wiring, layer: GradedBase) -> Interval | None:
     """A layer that sends to itself no more than it got: the sum of all that came in `longest` steps."""
     gain = np.zeros(layer.size, np.int64)
     for synapse in _loops(program, layer):
@@ -91,12 +103,12 @@ def _accumulated(program: Program, layer: GradedBase) -> Interval | None:
     return Interval(once.low * visits, once.high * visits)
 
 
-def _halves(program: Program, layer: ProductLayer) -> tuple[Interval, Interval]:
+def _halves(program: Wiring, layer: ProductLayer) -> tuple[Interval, Interval]:
     """What synapses of small weights bring, and what those of multiples of 2**low_bits do."""
     found: tuple[list[AnySynapse], list[AnySynapse]] = ([], [])
     for synapse in program.into(layer.name):
         found[is_high(synapse, layer.low_bits)].append(synapse)
-    wires = {s.source: program.sources[s.source].wire for s in program.into(layer.name)}
+    wires = {s.source: carried(program.sources[s.source]) for s in program.into(layer.name)}
     low, high = (drive(layer.size, [(s, wires[s.source]) for s in part]) for part in found)
     return low, high
 
@@ -116,7 +128,7 @@ def is_high(synapse: AnySynapse, low_bits: int) -> bool:
     return not (stored.astype(np.int64) & low).any()
 
 
-def _operands(program: Program, layer: ProductLayer) -> Iterator[str]:
+def _operands(program: Wiring, layer: ProductLayer) -> Iterator[str]:
     """Each synapse must carry one operand, and the low one must not reach into the other."""
     for synapse in program.into(layer.name):
         weights = effective(synapse)

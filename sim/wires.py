@@ -52,6 +52,14 @@ class Wire:
         return 2 ** (self.bits - 1) - 1 if self.graded else 1
 
 
+@dataclass(frozen=True)
+class Span:
+    """What spikes are known to be within, where that is less than their wire carries."""
+
+    low: int
+    high: int
+
+
 class PerNeuron:
     """What all layers share: `arrays` names the fields that hold one integer per neuron."""
 
