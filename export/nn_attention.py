@@ -24,7 +24,7 @@ EXACT = 2**24
 
 def split(x: Tensor, heads: int) -> Tensor:
     """[T, B, N, E] as [T, B, head, N, E / heads]."""
-    return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
 
 
 def join(x: Tensor) -> Tensor:
@@ -105,14 +105,14 @@ class Windowed(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, age: Tensor) -> Tensor:
         """[T, B, head, N, d] of one head."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is no kind of attention")
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, state: State = None, carry: bool = True) -> tuple[Tensor, State]:
         """(Y [T, B, N, E], state), the latter None unless `carry`."""
         q, k, v = (split(x, self.heads) for x in (q, k, v))
         if state is not None and self.causal:
             k, v = torch.cat([state[0], k], -2), torch.cat([state[1], v], -2)
-        y = self.attend(q, k, v, self.ages(q.shape[-2], k.shape[-2] - q.shape[-2], q.device))
+        y: Tensor = self.attend(q, k, v, self.ages(q.shape[-2], k.shape[-2] - q.shape[-2], q.device))
         if not carry or not self.causal:
             return join(y), None
         kept = min(self.window - 1, k.shape[-2])
@@ -124,7 +124,8 @@ class SoftmaxAttention(Windowed):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, age: Tensor) -> Tensor:
         score = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
-        return score.masked_fill(age < 0, -torch.inf).softmax(-1) @ v
+        weights: Tensor = score.masked_fill(age < 0, -torch.inf).softmax(-1)
+        return weights @ v
 
 
 class _Winners(torch.autograd.Function):
@@ -150,8 +151,8 @@ class _Winners(torch.autograd.Function):
 
 
 class WTAAttention(Windowed):
-    """Winner takes all (WSSA, and CWSSA if `causal`; arXiv 2604.11321): Y = A V, A = WTA(Q K^T s), each row of A is 1 at
-    its `winners` best keys and 0 elsewhere, so that Y is a sum of rows of V.
+    """Winner takes all (WSSA, and CWSSA if `causal`; arXiv 2604.11321): Y = A V, A = WTA(Q K^T s), each row of A is 1
+    at its `winners` best keys and 0 elsewhere, so that Y is a sum of rows of V.
 
     The paper fixes no tie rule, and with spikes ties are the rule. Here scores are whole numbers (of levels) and the
     key is score * window + tie, unique in a row; tie is window - 1 - age if the newest wins, age if the oldest does.

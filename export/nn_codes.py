@@ -19,7 +19,7 @@ Tensor = torch.Tensor
 TokenKind = Literal["two-hot", "one-hot", "binary", "learned"]
 PositionKind = Literal["none", "linear", "binary", "static", "learned"]
 SPREAD = 0.1
-"""Standard deviation of learned codes at first. The paper's 1e-5 lets the first step of an optimizer choose all bits."""
+"""Standard deviation of learned codes at first. With the paper's 1e-5 an optimizer's first step chooses all bits."""
 
 
 def binary(count: int) -> Tensor:
@@ -94,7 +94,7 @@ class Code(nn.Module):
     @torch.no_grad()
     def table(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """The bits, bool [..., size], of tokens and positions, int64 of one shape or such as broadcast."""
-        tokens, positions = torch.broadcast_tensors(tokens, positions % self.positions)
+        tokens, positions = _broadcast(tokens, positions % self.positions)
         if self.joint:
             return self.token[tokens * self.positions + positions] >= 0
         if self.combine:
@@ -103,7 +103,7 @@ class Code(nn.Module):
 
     def lines(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """Which input lines are on: int64 [..., 1 or 2], for rows of `bits` and `weights`."""
-        tokens, positions = torch.broadcast_tensors(tokens, positions % self.positions)
+        tokens, positions = _broadcast(tokens, positions % self.positions)
         if self.joint or self.combine:
             return (tokens * self.positions + positions)[..., None]
         if not self.position.shape[1]:
@@ -126,7 +126,15 @@ class Code(nn.Module):
             pairs = torch.arange(self.vocab * self.positions)
             return _signs(self.table(pairs // self.positions, pairs % self.positions))
         token = _signs(self.token >= 0)
-        return torch.block_diag(token, _signs(self.position >= 0)) if self.position.shape[1] else token
+        if not self.position.shape[1]:
+            return token
+        position = _signs(self.position >= 0)
+        upper = torch.cat([token, token.new_zeros(len(token), position.shape[1])], 1)
+        return torch.cat([upper, torch.cat([position.new_zeros(len(position), token.shape[1]), position], 1)])
+
+
+def _broadcast(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    return first + torch.zeros_like(second), second + torch.zeros_like(first)
 
 
 def _signs(bits: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class DecoderConfig:
     attention: Attention = "linear"
     causal: bool = True
     decay: tuple[int, ...] = ()
-    """Shift m of each head of linear attention, which keeps 1 - 2**-m from token to token; 0 none, empty: no head any."""
+    """Shift m of each head of linear attention, which keeps 1 - 2**-m from token to token; 0 or empty: all."""
     window: int = 32
     winners: int = 1
     ties: Ties = "newest"

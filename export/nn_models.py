@@ -1,7 +1,7 @@
 """Spiking language models: SpikeDecoder and the WTA Spikingformers, and a float transformer of the same size.
 
-Spiking models take tokens int64 [B, N] and give logits [B, N, vocab]. `run` also takes and gives a `ModelState`, so that
-a long text can be read window by window; `record` gives what each node of the exported graph sends.
+Spiking models take tokens int64 [B, N] and give logits [B, N, vocab]. `run` also takes and gives a `ModelState`, so
+that a long text can be read window by window; `record` gives what each node of the exported graph sends.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ WE = replace(
 
 
 class WDSpikingformer(SpikeDecoder):
-    """A causal WTA transformer (CWSSA; arXiv 2604.11321) for language modelling: `WD` unless configured."""
+    """A causal WTA transformer (CWSSA; arXiv 2604.11321) for language modelling: `WD` by default."""
 
     def __init__(self, config: DecoderConfig = WD) -> None:
         super().__init__(_wta(config, True))
 
 
 class WESpikingformer(SpikeDecoder):
-    """A bidirectional WTA transformer (WSSA; arXiv 2604.11321) for masked language modelling: `WE` unless configured."""
+    """A bidirectional WTA transformer (WSSA; arXiv 2604.11321) for masked language modelling: `WE` by default."""
 
     def __init__(self, config: DecoderConfig = WE) -> None:
         super().__init__(_wta(config, False))

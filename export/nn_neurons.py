@@ -28,8 +28,8 @@ def derivative(distance: Tensor, surrogate: Surrogate) -> Tensor:
     s = sigmoid(alpha x).
     """
     if surrogate == "atan":
-        squared = (distance * (math.pi / 2 * ATAN)).square_()
-        return squared.add_(1).reciprocal_().mul_(ATAN / 2)
+        scaled = distance * (math.pi / 2 * ATAN)
+        return scaled.mul_(scaled).add_(1).reciprocal_().mul_(ATAN / 2)
     smooth = torch.sigmoid(distance * SIGMOID)
     return (1 - smooth).mul_(smooth).mul_(SIGMOID)
 
@@ -61,11 +61,10 @@ class _Leaky(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, tau: float, threshold: float, surrogate: Surrogate) -> Tensor:
         charged, spikes = torch.empty_like(x), torch.empty_like(x)
         torch.div(x[0], tau, out=charged[0])
-        spikes[0] = charged[0] >= threshold
         for t in range(1, len(x)):
-            voltage = charged[t - 1] * (1 - spikes[t - 1])
-            torch.add(voltage, (x[t] - voltage).div_(tau), out=charged[t])
-            spikes[t] = charged[t] >= threshold
+            voltage = torch.where(charged[t - 1] >= threshold, 0.0, charged[t - 1])
+            torch.sub(x[t], voltage, out=charged[t]).div_(tau).add_(voltage)
+        torch.ge(charged, threshold, out=spikes)
         ctx.save_for_backward(charged, spikes)
         ctx.tau, ctx.threshold, ctx.surrogate = tau, threshold, surrogate
         return spikes

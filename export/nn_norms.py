@@ -45,7 +45,8 @@ class BatchNorm(Foldable):
 
     def affine(self) -> tuple[Tensor, Tensor]:
         mean, variance = self.norm.running_mean, self.norm.running_var
-        assert mean is not None and variance is not None  # BatchNorm1d tracks both unless told otherwise
+        assert mean is not None  # BatchNorm1d tracks both unless told otherwise
+        assert variance is not None
         scale = self.norm.weight / torch.sqrt(variance + self.norm.eps)
         return scale, self.norm.bias - mean * scale
 
