@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,38 @@ def shifts(decay: Any) -> Any:
     m = np.where(np.isfinite(m), np.rint(m), -1).astype(np.int64)
     legal = (m >= 0) & (m <= arith.CELL_DECAY_MAX) & (decay == np.where(m > 0, 1 - 2.0 ** -np.maximum(m, 0), 1.0))
     return np.where(legal, m, -1)
+
+
+def notes(nodes: Mapping[str, Any]) -> list[Finding]:
+    """Which nodes NIR itself does not have, and what can run each of them. `nodes`: those with sound values."""
+    return [
+        Finding(
+            "nir-extension",
+            f"node {name!r}",
+            f"it is a {type(node).__name__}, a primitive that NIR does not have",
+            f"runs on the engines here and, on Lava, {TARGETS[type(node).__name__](node)}; standard NIR tools: none",
+            "Nothing has to be done; docs/nir_extensions.md says what it means.",
+        )
+        for name, node in sorted(nodes.items())
+        if type(node).__name__ in TARGETS
+    ]
+
+
+_OWN = "in a process of our own (simulator only)"
+_STOCK = "in stock processes"
+
+
+def _cell(node: Any) -> str:
+    counts = not node.period and bool((np.asarray(node.decay) == 1).all())
+    return f"{_OWN}, or {_STOCK} (`attention` stock)" if counts else f"{_OWN}: it has a decay or a period"
+
+
+TARGETS: dict[str, Callable[[Any], str]] = {
+    "KVCell": _cell,
+    "WTAGroup": lambda node: _STOCK,
+    "GradedLIF": lambda node: _OWN,
+}
+"""Node type that NIR does not have -> where it runs on Lava."""
 
 
 def resets(name: str, node: Any) -> Iterator[Finding]:

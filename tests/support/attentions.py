@@ -45,7 +45,7 @@ def graph(node, levels=None, readout=None, seed=0):
         start += size
         one = np.ones(size)
         nodes |= {f"{name}w": nir.Linear(weight), f"{name}s": slot(node, i)}
-        nodes[name] = GradedLIF(DT * one, one, 0 * one, one, None, 0, levels) if levels else nir.Threshold(0.5 * one)
+        nodes[name] = GradedLIF(DT * one, one, 0 * one, one, None, *levels) if levels else nir.Threshold(0.5 * one)
         edges += [("in", f"{name}w"), (f"{name}w", name), (name, f"{name}s"), (f"{name}s", "a")]
     weight = np.random.default_rng(seed).normal(size=(3, outputs))
     nodes |= {"w": nir.Linear(weight), "out": nir.Output({"output": np.array([3])})}
