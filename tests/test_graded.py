@@ -121,9 +121,7 @@ def test_a_cell_counts_what_met_and_answers_when_asked(run):
 def test_graded_neurons_send_levels_and_keep_the_rest(run):
     x = np.array([[[1], [0], [2], [-3], [9], [-9]]])
     fields = {"decay_u": 4096, "decay_v": 0, "threshold": 2, "bias": 0}
-    integer = run(one(GradedLifLayer("l", (1,), 1, **fields, low=0, high=3), told([[1]]), wire=5, size=1), {"x": x})[
-        "l"
-    ]
+    integer = run(one(GradedLifLayer("l", (1,), 1, **fields, high=3), told([[1]]), wire=5, size=1), {"x": x})["l"]
     assert integer.spikes[0, :, 0].tolist() == [1, 0, 1, 0, 3, 0]
     assert (integer.v[0, :, 0] / L).tolist() == [-1, -1, -1, -4, -1, -10]
     ternary = run(one(GradedLifLayer("l", (1,), 1, **fields, low=-1, high=1), told([[1]]), wire=5, size=1), {"x": x})
