@@ -13,6 +13,7 @@ CODES: dict[str, str] = {
     "calling-unclear": "how the model is called cannot be told from its code",
     "checkpoint-needs-code": "the checkpoint cannot be read without running code from it",
     "checkpoint-unreadable": "the checkpoint is not a file that torch can read",
+    "corpus-other": "this interpreter's text is not the one that an example was trained on",
     "cycle-unsupported": "a loop through several neuron layers has no defined delay",
     "data-dt-disagrees": "two sources give different time steps",
     "data-empty": "the data holds no sample or no step",

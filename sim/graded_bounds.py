@@ -107,7 +107,7 @@ def _halves(program: Wiring, layer: ProductLayer) -> tuple[Interval, Interval]:
     """What synapses of small weights bring, and what those of multiples of 2**low_bits do."""
     found: tuple[list[AnySynapse], list[AnySynapse]] = ([], [])
     for synapse in program.into(layer.name):
-        found[_is_high(synapse, layer.low_bits)].append(synapse)
+        found[is_high(synapse, layer.low_bits)].append(synapse)
     wires = {s.source: carried(program.sources[s.source]) for s in program.into(layer.name)}
     low, high = (drive(layer.size, [(s, wires[s.source]) for s in part]) for part in found)
     return low, high
@@ -119,16 +119,24 @@ def effective(synapse: AnySynapse) -> Int64:
     return shift(stored.astype(np.int64), synapse.exponent)
 
 
-def _is_high(synapse: AnySynapse, low_bits: int) -> bool:
-    return not (effective(synapse) & (2**low_bits - 1)).any()
+def is_high(synapse: AnySynapse, low_bits: int) -> bool:
+    """Whether all that it brings to a product is of the operand above the lowest `low_bits`: no sum of its weights
+    leaves a bit below, before or after an exponent's shift to the right.
+    """
+    stored = synapse.values if isinstance(synapse, SparseSynapse) else synapse.weights
+    low = 2 ** max(0, low_bits - synapse.exponent) - 1
+    return not (stored.astype(np.int64) & low).any()
 
 
 def _operands(program: Wiring, layer: ProductLayer) -> Iterator[str]:
     """Each synapse must carry one operand, and the low one must not reach into the other."""
     for synapse in program.into(layer.name):
         weights = effective(synapse)
-        if not _is_high(synapse, layer.low_bits) and ((weights < 0) | (weights >= 2**layer.low_bits)).any():
+        if not is_high(synapse, layer.low_bits) and ((weights < 0) | (weights >= 2**layer.low_bits)).any():
             yield f"synapse {synapse.name} brings to both of its operands"
     low, _ = _halves(program, layer)
     if low.low.min() < 0 or low.high.max() >= 2**layer.low_bits:
         yield f"its low operand can be {low.low.min()}..{low.high.max()}, {layer.low_bits} bits are meant"
+    code = _drive(program, layer)
+    if code.low.min() < -(2**31) or code.high.max() >= 2**31:
+        yield f"its code can be {code.low.min()}..{code.high.max()}, more than 32 bits"

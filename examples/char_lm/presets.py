@@ -1,0 +1,46 @@
+"""The models that are trained on the text, and how: everything was chosen on the validation part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from spikeport.export.nn import (
+    WD,
+    WE,
+    DecoderConfig,
+    SoftmaxTwin,
+    SpikeDecoder,
+    TwinConfig,
+    WDSpikingformer,
+    WESpikingformer,
+)
+
+WINDOW = 64
+"""Tokens of a training step's window."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`build` makes the model. `streams`: each window goes on where the last one of its row ended, with its state, else
+    windows are anywhere in the text and begin from nothing. `hide`: the share of tokens to be guessed, else 0.
+    """
+
+    build: Callable[[], SpikeDecoder | SoftmaxTwin]
+    streams: bool = False
+    hide: float = 0.0
+    rate: float = 5e-3
+    batch: int = 16
+
+
+LINEAR = DecoderConfig(heads=4, decay=(1, 2, 3, 4), shift=True)
+FAITHFUL = DecoderConfig(heads=1, token_bits=40, position_code="static", position_bits=24)
+WTA = replace(WD, window=32)
+
+PRESETS: dict[str, Preset] = {
+    "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True),
+    "faithful": Preset(lambda: SpikeDecoder(FAITHFUL)),
+    "wta": Preset(lambda: WDSpikingformer(WTA), streams=True),
+    "masked": Preset(lambda: WESpikingformer(WE), hide=0.15),
+    "softmax": Preset(lambda: SoftmaxTwin(TwinConfig(dropout=0.1)), rate=3e-3),
+}
