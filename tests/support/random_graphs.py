@@ -1,5 +1,5 @@
-"""Random NIR graphs that can be ported: chains, diamonds, sums, skips, recurrences, Delay loops, images, subgraphs; with
-neurons and metadata of our own.
+"""Random NIR graphs that can be ported: chains, diamonds, sums, skips, recurrences, Delay loops, images, subgraphs,
+with neurons and metadata of our own.
 """
 
 from __future__ import annotations
