@@ -7,8 +7,10 @@ import nir
 import numpy as np
 import pytest
 
-from spikeport.pipeline import network, roundings
+from spikeport.export.primitives import GradedLIF
+from spikeport.pipeline import equivalence, network, roundings
 from spikeport.pipeline.calibrate import calibrate, encode
+from spikeport.pipeline.fidelity import judge
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.provenance import foreign
 from spikeport.pipeline.quantize import quantize
@@ -280,3 +282,112 @@ def test_random_attention_is_the_same_in_integers(seed):
         got, _, want, _ = integers(node, x, build, levels=levels)
         assert np.array_equal(got, want["a"].v)
         assert np.array_equal(want["a"].v, a.expected(node, x))
+
+
+def masked(node, x, dtype):
+    """A cell's values in another precision and another order: scores of all tokens at once, times a mask of powers."""
+    samples, steps = x.shape[:2]
+    q, k, v = (
+        part.reshape(samples, -1, node.words, node.heads, size).astype(dtype)
+        for part, size in zip(
+            np.split(x, np.cumsum(a.sizes(node))[:-1], 2), (node.key_size, node.key_size, node.value_size), strict=True
+        )
+    )
+    age = np.arange(q.shape[1])[:, None] - np.arange(q.shape[1])
+    mask = np.where(age >= 0, node.decay.astype(dtype)[:, None, None] ** np.maximum(age, 0).astype(dtype), dtype(0))
+    scores = np.einsum("bnthi,bmthi->bthnm", q, k) * mask
+    return np.einsum("bthnm,bmthj->bnthj", scores, v).reshape(samples, steps, -1)
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.5, 15 / 16, 1 - 2.0**-10])
+def test_the_judge_allows_what_rounding_does_to_attention_and_no_more(decay):
+    node = a.key_value(heads=1, key_size=8, value_size=3, words=2, decay=decay)
+    net = lowered(node)
+    x = a.stimulus(node, 20, 80, seed=1)
+    (into,) = net.into("logits")
+    recorded = {name: network.run(net, {"in": x})[name].spikes for name in "qkv"}
+    for dtype in (np.float32, np.float16):  # of the attention; the rest is in float32
+        recorded["logits"] = masked(node, x, dtype).astype(np.float32) @ np.asarray(into.weight, np.float32).T
+        found = equivalence.judge(net, {"in": x}, recorded, {}, 2.0**-24)
+        assert found.equal == (dtype == np.float32 or decay == 1), dtype
+        assert not found.undecided
+    recorded["logits"][:, 1:] = recorded["logits"][:, :-1]
+    assert not equivalence.judge(net, {"in": x}, recorded, {}, 2.0**-24).equal
+
+
+def block(kind, levels=None, tokens=8):
+    """A spiking transformer block as export writes one: codes, LIFs anew for each token, attention, an MLP, residual
+    sums as edges, logits that sum over a token's steps.
+    """
+    rng, words, width, heads, size, vocabulary = np.random.default_rng(3), 2, 12, 2, 4, 10
+    node = {
+        "KVCell": a.key_value(heads, size, size, words, [1.0, 0.75]),
+        "WTAGroup": a.winners(heads, size, size, 4, words, 1, 0),
+    }[kind]
+
+    def neuron(n):
+        tau, one = np.full(n, 2 * a.DT), np.ones(n)
+        if levels:
+            made = GradedLIF(tau, 2 * one, 0 * one, one, None, *levels)
+        else:
+            made = nir.LIF(tau, 2 * one, 0 * one, one, 0 * one)
+        made.metadata["reset_period"] = words
+        return made
+
+    def affine(rows, columns):
+        return nir.Affine(rng.normal(size=(rows, columns)) * 1.6 / np.sqrt(columns), 0.2 * rng.normal(size=rows))
+
+    nodes = {
+        "input": nir.Input({"input": np.array([vocabulary])}),
+        "bits": nir.Linear(rng.choice([-1.0, 1.0], (width, vocabulary))),
+        "code": nir.Threshold(np.zeros(width)),
+    }
+    edges = [("input", "bits"), ("bits", "code")]
+    for i, name in enumerate("qkv"):
+        nodes |= {f"{name}.w": affine(heads * size, width), name: neuron(heads * size), f"{name}.slot": a.slot(node, i)}
+        edges += [("code", f"{name}.w"), (f"{name}.w", name), (name, f"{name}.slot"), (f"{name}.slot", "attention")]
+    nodes |= {
+        "attention": node,
+        "scale": nir.Scale(np.full(heads * size, 0.4 if kind == "KVCell" else 1.5)),
+        "y": neuron(heads * size),
+        "o": affine(width, heads * size),
+        "mlp": neuron(width),
+        "w1": affine(20, width),
+        "hidden": neuron(20),
+        "w2": affine(width, 20),
+        "head": nir.Linear(rng.normal(size=(vocabulary, width)) / 3),
+        "logits": nir.I(np.ones(vocabulary)),
+        "output": nir.Output({"output": np.array([vocabulary])}),
+    }
+    nodes["logits"].metadata["reset_period"] = words
+    edges += [("attention", "scale"), ("scale", "y"), ("y", "o"), ("code", "mlp"), ("o", "mlp"), ("mlp", "w1")]
+    edges += [("w1", "hidden"), ("hidden", "w2"), ("code", "head"), ("o", "head"), ("w2", "head")]
+    edges += [("head", "logits"), ("logits", "output")]
+    text = rng.integers(0, vocabulary, (6, tokens))
+    return nir.NIRGraph(nodes, edges, type_check=False), np.repeat(np.eye(vocabulary, dtype=int)[text], words, axis=1)
+
+
+@pytest.mark.parametrize("kind", ["KVCell", "WTAGroup"])
+@pytest.mark.parametrize("levels", [None, (0, 3)])
+def test_a_block_in_integers_is_the_model_token_by_token(kind, levels):
+    if levels and kind == "KVCell":
+        pytest.skip("a cell takes 0 and 1")
+    graph, x = block(kind, levels)
+    net = lower(graph, a.DT)
+    quantized = quantize(net, calibrate(net, {"input": x}))
+    trace = reference.run(quantized.program, encode(net, quantized.inputs, {"input": x}))
+    want = network.run(net, {"input": x})
+    found = judge(net, want, quantized, trace, None, {"logits": "last"})
+    spiking = [layer for layer in found.layers if layer.name != "logits"]
+    assert all(layer.spikes_per_step > 0 for layer in spiking)
+    assert min(layer.spike_f1["0"] for layer in spiking) > 0.97
+    assert found.agreement == 1.0
+    assert quantized.program.by_name["logits"].reset_period == 2
+    last = want["logits"].v[:, 1::2].argmax(2)
+    scale = quantized.scales["logits"]
+    assert (scale.comparable(trace["logits"].v)[:, 1::2].argmax(2) == last).mean() > 0.9
+    assert not foreign(net, quantized)
+    whole = roundings.run(net, quantized, {"input": x}, roundings.KINDS)
+    assert all(np.array_equal(whole[layer.name].v, trace[layer.name].v) for layer in net.layers)
+    longer = network.run(net, {"input": np.tile(x, (1, 3, 1))})
+    assert np.array_equal(longer["logits"].v[:, :16], want["logits"].v)
