@@ -33,12 +33,25 @@ class Preset:
     batch: int = 16
 
 
-LINEAR = DecoderConfig(heads=4, decay=(1, 2, 3, 4), shift=True)
+LINEAR = DecoderConfig(
+    steps=1,
+    heads=6,
+    token_bits=96,
+    neuron="nilif",
+    qkv_neuron="lif",
+    decay=(1, 2, 2, 3, 3, 4),
+    shift=True,
+    scale=1.0,
+    attention_norm=True,
+    head="accumulate",
+    head_neuron=False,
+    dropout=0.1,
+)
 FAITHFUL = DecoderConfig(heads=1, token_bits=40, position_code="static", position_bits=24)
 WTA = replace(WD, window=32)
 
 PRESETS: dict[str, Preset] = {
-    "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True),
+    "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True, rate=7e-3),
     "faithful": Preset(lambda: SpikeDecoder(FAITHFUL)),
     "wta": Preset(lambda: WDSpikingformer(WTA), streams=True),
     "masked": Preset(lambda: WESpikingformer(WE), hide=0.15),
