@@ -37,6 +37,36 @@ def graph(model: SpikeDecoder, anew: int = 0) -> nir.NIRGraph:
     return _Transformer(model, anew).whole()
 
 
+def lines(model: SpikeDecoder, tokens: torch.Tensor, first: int = 0) -> NDArray[np.uint8]:
+    """What the graph is fed for tokens [sample, token], the first of them number `first`: x [sample, step, line]."""
+    on = model.code.lines(tokens, torch.arange(tokens.shape[1]) + first)
+    x = torch.zeros((*tokens.shape, len(model.code.weights())), dtype=torch.uint8).scatter_(-1, on, 1)
+    return x.repeat_interleave(model.config.steps, 1).numpy()
+
+
+def random_lines(model: SpikeDecoder) -> NDArray[np.uint8]:
+    """Random tokens as x, the same every time: some sequences of two windows."""
+    tokens = torch.randint(0, model.config.vocab, (4, 128), generator=torch.Generator().manual_seed(0))
+    return lines(model, tokens)
+
+
+def sent(model: SpikeDecoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """What each layer of the graph sends for x, [sample, step, neuron], as the model itself says, all tokens at once.
+
+    Raises `SpikeportError` (`data-values`) where x is not what some tokens are fed as, `module-unsupported` where each
+    token sees the whole sequence: then only the last pass would compare.
+    """
+    if not model.config.causal:
+        what, how = "each token sees the whole sequence", "Export it, and port the .nir."
+        raise refuse("module-unsupported", type(model).__name__, what, "the graph is fed it several times", how)
+    tokens = torch.as_tensor(x[:, :: model.config.steps, : model.code.vocab].argmax(-1))
+    if x.shape[1] % model.config.steps or (lines(model, tokens) != x).any():
+        what = "x is not one line on for each token, and its place, in each of its micro-steps"
+        raise refuse("data-values", "data", what, "the model takes tokens", "Make x with `Feeding.one_hot`.")
+    found = model.record(tokens)
+    return {name: values.cpu().numpy() for name, values in found.items() if not name.endswith((".attention", READ_OUT))}
+
+
 def passes(model: SpikeDecoder) -> int:
     """How often a sequence is fed, of which the last time counts."""
     return 1 if model.config.causal else model.config.blocks + 1
