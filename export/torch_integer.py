@@ -1,8 +1,8 @@
 """A Program in torch, on any device: what quantization-aware training runs forward, and an engine of its own.
 
 Sums over synapses are float64 matrix products, exact because every sum stays below 2**53 (checked); neurons are int64
-(`torch_neurons`). Time is the model's, as in `sim.fast`. Layers that do not wait for each other's spikes run one after
-the other, so that what reaches a layer from the ones before it is one product for all steps.
+(`torch_neurons`, `torch_graded`). Time is the model's, as in `sim.fast`. Layers that do not wait for each other's
+spikes run one after the other, so that what reaches a layer from the ones before it is one product for all steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeport.export.torch_neurons import NEURONS, State, Tensor, integers, wrap32
+from spikeport.export import torch_graded, torch_neurons
+from spikeport.export.torch_neurons import State, Tensor, integers, wrap32
 from spikeport.sim.errors import refuse
 from spikeport.sim.order import groups
 from spikeport.sim.program import AlwaysOn, AnyLayer, Program, SparseSynapse, Synapse
@@ -108,6 +109,8 @@ def sparse(synapse: SparseSynapse, device: Device) -> Tensor:
 
 SYNAPSES: dict[str, Any] = {"dense": dense, "sparse": sparse}
 """Operation -> its mantissas in torch."""
+NEURONS: dict[str, Any] = torch_neurons.NEURONS | torch_graded.NEURONS
+"""Operation -> its neurons in torch."""
 
 
 class IntegerProgram:

@@ -37,19 +37,19 @@ def wrap32(x: Tensor) -> Tensor:
     return (x + 2**31) % 2**32 - 2**31
 
 
-def _decay(x: Tensor, rate: Tensor) -> Tensor:
+def decay(x: Tensor, rate: Tensor) -> Tensor:
     """`arith.decay`."""
     magnitude = (x.abs() * (arith.DECAY_ONE - rate)) >> 12
     return torch.where(x >= 0, magnitude, -magnitude)
 
 
-def _wrap_current(x: Tensor) -> Tensor:
+def wrap_current(x: Tensor) -> Tensor:
     """`arith.wrap_current`."""
     lower = torch.where(x <= -arith.STATE_EDGE, x + 2 * arith.STATE_EDGE, x)
     return torch.where(x > arith.STATE_EDGE, x - 2 * arith.STATE_EDGE, lower)
 
 
-def _clip_voltage(x: Tensor) -> Tensor:
+def clip_voltage(x: Tensor) -> Tensor:
     """`arith.clip_voltage`."""
     return x.clamp(1 - arith.STATE_EDGE, arith.STATE_EDGE - 1)
 
@@ -123,10 +123,10 @@ class Lif(Group):
         self, total: Tensor, u: Tensor, v: Tensor, spiked: Tensor, waiting: Tensor, register: Tensor
     ) -> _Integrated:
         """`arith.next_current` to `arith.after_test`, int64."""
-        u = _wrap_current(wrap32(_decay(u, self.decay_u) + wrap32(total << arith.ALIGN)))
+        u = wrap_current(wrap32(decay(u, self.decay_u) + wrap32(total << arith.ALIGN)))
         held = waiting > 0
         owes = self._owes(v, spiked)
-        voltage = _clip_voltage(wrap32(_decay(v, self.decay_v) + u + register))
+        voltage = clip_voltage(wrap32(decay(v, self.decay_v) + u + register))
         tested = torch.where(owes, voltage - self.level, voltage)
         fired = (tested > self.level) & ~held
         return _Integrated(
@@ -148,7 +148,7 @@ class Lif(Group):
     def _settled(self, voltage: Tensor, tested: Tensor, fired: Tensor) -> Tensor:
         """`arith.after_test`."""
         if self.reset == "subtract_delayed":
-            return _clip_voltage(tested)
+            return clip_voltage(tested)
         if self.reset == "none":
             return voltage
         return torch.where(fired, torch.zeros_like(voltage) if self.reset == "zero" else voltage - self.level, voltage)
@@ -209,4 +209,4 @@ class SigmaDelta(Group):
 
 
 NEURONS: dict[str, Any] = {"lif": Lif, "extended_lif": Lif, "sigma_delta": SigmaDelta}
-"""Operation -> its neurons in torch."""
+"""Operation -> its neurons in torch; those whose spikes are numbers are in `torch_graded`."""

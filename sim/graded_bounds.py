@@ -134,7 +134,9 @@ def _operands(program: Wiring, layer: ProductLayer) -> Iterator[str]:
         weights = effective(synapse)
         if not is_high(synapse, layer.low_bits) and ((weights < 0) | (weights >= 2**layer.low_bits)).any():
             yield f"synapse {synapse.name} brings to both of its operands"
-    low, _ = _halves(program, layer)
+    low, high = _halves(program, layer)
+    if (low.low + high.low).min() < -(2**31) or (low.high + high.high).max() >= 2**31:
+        yield "its code can leave 32 bits, and its upper operand with it"
     if low.low.min() < 0 or low.high.max() >= 2**layer.low_bits:
         yield f"its low operand can be {low.low.min()}..{low.high.max()}, {layer.low_bits} bits are meant"
     code = _drive(program, layer)

@@ -16,8 +16,9 @@ Stimulus = Mapping[str, NDArray[Any]]
 """Input name -> integers [sample, step, *input shape]."""
 
 
-def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[Any]]:
+def checked(program: Program, stimulus: Stimulus, before: int = 0) -> dict[str, NDArray[Any]]:
     """The inputs [sample, step, axon], uint8 or, graded, int32, in the Program's order; not copied where they are so.
+    `before`: how many steps the samples already had.
 
     Raises `SpikeportError`: `data-shape`, `data-values`, `data-not-binary`, `data-range`, `data-empty`, all at once;
     `data-steps`.
@@ -50,7 +51,7 @@ def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[Any]]:
             "inputs run side by side",
             "Give every input the same samples and steps.",
         )
-    _require_within(program, next(iter(flat.values())).shape[1])
+    _require_within(program, before + next(iter(flat.values())).shape[1])
     return flat
 
 
@@ -60,7 +61,7 @@ def _require_within(program: Program, steps: int) -> None:
         Finding(
             "data-steps",
             f"layer {layer.name}",
-            f"the data has {steps} steps, what it sends is proven to fit for {layer.longest}",
+            f"the samples have {steps} steps, what it sends is proven to fit for {layer.longest}",
             "a layer that adds up without a decay or a reset is proven for the longest sample that it was made for",
             "Give shorter samples, or make the Program for longer ones.",
         )

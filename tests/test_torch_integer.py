@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from graded_programs import graded_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import edge_case, random_case
 
 from spikeport.pipeline.engines import engine
-from spikeport.sim import fast, reference
+from spikeport.sim import arith, fast, reference
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.order import groups
-from spikeport.sim.program import NEURON_OPERATIONS, SYNAPSE_OPERATIONS, Input, Layer, Program, SigmaDeltaLayer, Synapse
+from spikeport.sim.program import (
+    NEURON_OPERATIONS,
+    SYNAPSE_OPERATIONS,
+    GradedLayer,
+    GradedLifLayer,
+    Input,
+    KVLayer,
+    Layer,
+    ProductLayer,
+    Program,
+    SigmaDeltaLayer,
+    Synapse,
+)
 from spikeport.sim.trace import compare
 
 torch = pytest.importorskip("torch")
-from spikeport.export import torch_integer, torch_neurons  # noqa: E402
+from spikeport.export import torch_graded, torch_integer  # noqa: E402
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -30,6 +43,44 @@ def test_torch_equals_reference_in_every_bit(seed):
     assert found.mismatches == 0, found.first
 
 
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_torch_equals_reference_where_spikes_are_numbers(seed):
+    program, stimulus = graded_case(seed)
+    found = compare(reference.run(program, stimulus), torch_integer.run(program, stimulus))
+    assert found.mismatches == 0, found.first
+
+
+def test_levels_pass_the_gradient_between_their_ends():
+    """Thresholds are 100; v as given by one step's input; a level's own end is half a threshold further out."""
+    layer = GradedLifLayer("l", (6,), 1, arith.DECAY_ONE, 0, 100, 0, low=-1, high=3)
+    group = torch_graded.GradedLif(layer, "cpu")
+    total = torch.tensor([[0.0, 149.0, -149.0, -150.0, 349.0, 350.0]], dtype=torch.float64, requires_grad=True)
+    state, sent = group.step(total, group.begin(1))
+    assert sent.tolist() == [[0, 1, -1, -1, 3, 3]]
+    assert state.v.tolist() == [[0, 64 * 49, -64 * 49, -64 * 50, 64 * 49, 64 * 50]]
+    sent.sum().backward()
+    assert torch.allclose(total.grad, torch.tensor([[1, 1, 1, 0, 1, 0]]).double() / 100)
+    total.grad = None
+    group.step(total, group.begin(1))[0].v.sum().backward()
+    assert (total.grad == 64).all()
+
+
+def test_relays_and_products_are_linear_backward_and_cells_refuse():
+    total = torch.tensor([[5.0, -3.0]], dtype=torch.float64, requires_grad=True)
+    for relu, gradient in ((False, [1, 1]), (True, [1, 0])):
+        group = torch_graded.Relay(GradedLayer("l", (2,), 1, relu=relu), "cpu")
+        assert torch.autograd.grad(group.step(total, group.begin(1))[1].sum(), total)[0].tolist() == [gradient]
+    group = torch_graded.Product(ProductLayer("l", (2,), 1, low_bits=2), "cpu")
+    sent = group.step(total, group.begin(1))[1]
+    assert sent.tolist() == [[1 * 1, 1 * -1]]
+    assert torch.autograd.grad(sent.sum(), total)[0].tolist() == [[1 / 4, 1 / 4]]
+    group = torch_graded.Cells(KVLayer("l", (2,), 1, longest=5), "cpu")
+    with pytest.raises(SpikeportError) as caught:
+        group.step(total, group.begin(1))
+    assert caught.value.code == "engine-unsupported"
+
+
 def test_torch_equals_reference_at_every_edge():
     found = compare(reference.run(*edge_case()), torch_integer.run(*edge_case()))
     assert found.mismatches == 0, found.first
@@ -37,7 +88,7 @@ def test_torch_equals_reference_at_every_edge():
 
 def test_its_tables_have_every_operation():
     assert set(torch_integer.SYNAPSES) == set(SYNAPSE_OPERATIONS)
-    assert set(torch_neurons.NEURONS) == set(NEURON_OPERATIONS)
+    assert set(torch_integer.NEURONS) == set(NEURON_OPERATIONS)
 
 
 def test_batches_of_samples_make_no_difference(monkeypatch):
