@@ -208,8 +208,8 @@ def _cause(runs: _Runs, whole: Activity) -> Cause | None:
     step, _, sample, neuron, name = min(firsts)
     stimulus = {key: x[sample : sample + 1, : step + 1] for key, x in runs.stimulus.items()}
 
-    def decided(kinds: Collection[str]) -> tuple[bool, float]:
-        """(whether the neuron spikes there, its v at the test)."""
+    def decided(kinds: Collection[str]) -> tuple[int, float]:
+        """(what the neuron sends there, its v at the test)."""
         seen: list[float] = []
 
         def observe(now: Step) -> None:
@@ -217,7 +217,7 @@ def _cause(runs: _Runs, whole: Activity) -> Cause | None:
                 seen.append(float(now.v[0, neuron]))
 
         activity = roundings.run(runs.network, runs.quantized, stimulus, kinds, observe)
-        return bool(activity[name].spikes[0, step, neuron]), seen[0]
+        return int(activity[name].spikes[0, step, neuron]), seen[0]
 
     spiked, v = decided(())
     without = {kind: decided([other for other in KINDS if other != kind]) for kind in KINDS}

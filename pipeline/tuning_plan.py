@@ -39,12 +39,20 @@ class Planner:
         self.opened, self.reading, self.dt, self.recipe = opened, reading, dt, recipe
         self.map = self._linear_map()
         self.network = self.map.network
+        self._require_binary()
         self.stimulus = datasets.stimulus(data, {part.name: part.shape for part in self.network.inputs})
         self.calibration = calibrate(self.network, self.stimulus)
         self.phase = phases(self.network)
         chosen = quantize(self.network, self.calibration, recipe=recipe)
         self.units = tuning_grid.shared(self.map, chosen.units)
         self.chosen, self.program = chosen, self._program(chosen.program)
+
+    def _require_binary(self) -> None:
+        """Training through integers knows neurons that spike or do not."""
+        graded = [layer.name for layer in self.network.layers if layer.levels]
+        for name in [attention.name for attention in self.network.attentions] + graded:
+            what, why = "it sends more than 0 and 1", "tuning runs the integers in torch, where it has no gradient"
+            raise refuse("tune-unsupported", f"node {name!r}", what, why, "Port the model without tuning.")
 
     def tuner(self, output: str, decode: str) -> Any:
         """A `Tuner` that scores layer `output` as `decode` says."""
@@ -95,8 +103,10 @@ class Planner:
     def _neurons(self, layer: NetworkLayer) -> Layer:
         """`scales.fold` lowers a threshold that no input reaches; training may reach it."""
         rows, unit = self._rows(layer), self.units[layer.name]
-        period = self.calibration.steps if horizon.sums(layer) else 0
-        made = integers.neurons(layer, rows, unit, self.phase[layer.name], period)
+        steps = horizon.period(self.network, self.calibration.steps)
+        period = steps if horizon.sums(layer) else layer.reset_period
+        own = horizon.alone(layer, self.network)
+        made = integers.neurons(layer, rows, unit, self.phase[layer.name], period, own)
         if not layer.spikes:
             return made
         level = np.minimum(np.rint((layer.threshold - layer.reset) * unit), arith.THRESHOLD_MAX)
@@ -115,7 +125,8 @@ class Planner:
         """The layer in its own units; with the weights that parameters of 1 would give, if asked for."""
         network = self.map.with_entries(lambda own: own.coefficient) if coefficients else self.network
         rows = fold(layer, network.into(layer.name), self.calibration.inputs)
-        return horizon.within(rows, self.calibration.steps) if horizon.sums(layer) else rows
+        steps = self.calibration.steps if horizon.sums(layer) else layer.reset_period
+        return horizon.within(rows, steps) if steps else rows
 
     def _entries(self, projection: Projection) -> Any:
         from spikeport.export.qat_plan import Entries
