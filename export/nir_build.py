@@ -11,6 +11,7 @@ import numpy as np
 from spikeport.export import nir_findings, nir_versions
 from spikeport.export.nir_fields import FIELDS, OPTIONAL, numbers
 from spikeport.export.nir_wire import Group, Item
+from spikeport.export.primitives import PRIMITIVES
 from spikeport.sim.errors import Finding, SpikeportError
 
 MOST_NAME = 255
@@ -88,7 +89,7 @@ class _Builder:
         fields = {name: _value(group[name]) for name in FIELDS[kind] if name in group}
         sizes = ", ".join(f"{name} {np.shape(value)}" for name, value in fields.items())
         try:
-            return nir.dict2NIRNode({"type": kind, **fields, "metadata": metadata})
+            return _node({"type": kind, **fields, "metadata": metadata})
         except Exception as error:  # nir has no exceptions of its own; of checked fields it judges the shapes alone
             what = f"NIR does not take its shapes, {sizes} ({type(error).__name__}: {error})"
             self.found.append(nir_findings.shape(where, what))
@@ -123,6 +124,12 @@ class _Builder:
 
     def _add(self, where: str, what: str) -> None:
         self.found.append(nir_findings.field(where, what))
+
+
+def _node(fields: dict[str, Any]) -> Any:
+    """A node of NIR, or of ours."""
+    own = PRIMITIVES.get(fields["type"])
+    return own.from_dict(fields) if own else nir.dict2NIRNode(fields)
 
 
 def _wrong(kind: str, group: Group) -> Iterator[str]:

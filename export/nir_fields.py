@@ -1,4 +1,5 @@
-"""What each NIR primitive holds in a file, field by field. Source: the dataclasses of NIR 1.0.8 (nir/ir).
+"""What each NIR primitive holds in a file, field by field. Source: the dataclasses of NIR 1.0.8 (nir/ir); of our own,
+those of `primitives`.
 
 Whether numbers are finite, positive and of fitting shapes is asked of every graph, from a file or not, in `pipeline`;
 here it is only whether they are numbers, and whether those that count something are in range.
@@ -12,6 +13,7 @@ from math import prod
 import numpy as np
 
 from spikeport.export.nir_wire import Item, Other
+from spikeport.export.primitives import LEVELS, MOST_PARTS, MOST_WINDOW, MOST_WORDS
 
 MOST_ELEMENTS = 2**24
 """Of what a port or a layer takes: a square image of 4096, far beyond the neurons of a chip."""
@@ -44,6 +46,19 @@ def _counts(least: int, sizes: frozenset[int]) -> Rule:
         if not all(float(n).is_integer() and least <= n <= MOST_COUNT for n in item.flat):
             return f"it is {item.tolist()}; whole numbers from {least} to {MOST_COUNT} are meant"
         return None
+
+    return rule
+
+
+def _scalar(least: int, most: int) -> Rule:
+    """One whole number in a range."""
+    count = _counts(least, frozenset())
+
+    def rule(item: Item) -> str | None:
+        wrong = count(item)
+        if wrong is None and isinstance(item, np.ndarray) and item > most:
+            return f"it is {item}, {most} is the most"
+        return wrong
 
     return rule
 
@@ -91,6 +106,9 @@ _POOL: dict[str, Rule] = {"kernel_size": _positive, "stride": _positive, "paddin
 _SPIKING: dict[str, Rule] = {"v_threshold": numbers, "v_reset": numbers}
 _LEAKY: dict[str, Rule] = {"tau": numbers, "r": numbers, "v_leak": numbers}
 _CUBA: dict[str, Rule] = dict.fromkeys(("tau_syn", "tau_mem", "r", "v_leak", "w_in"), numbers)
+_SIZES: dict[str, Rule] = dict.fromkeys(("heads", "key_size", "value_size"), _scalar(1, MOST_PARTS))
+_STACKED: dict[str, Rule] = _SIZES | {"words": _scalar(1, MOST_WORDS)}
+_WINDOW = _scalar(1, MOST_WINDOW)
 
 FIELDS: dict[str, dict[str, Rule]] = {
     "Affine": {"weight": numbers, "bias": numbers},
@@ -101,9 +119,11 @@ FIELDS: dict[str, dict[str, Rule]] = {
     "CubaLIF": _CUBA | _SPIKING,
     "Delay": {"delay": numbers},
     "Flatten": {"start_dim": _dimension, "end_dim": _dimension, "input_type": lengths},
+    "GradedLIF": _LEAKY | _SPIKING | {"low": _scalar(LEVELS[0], 0), "high": _scalar(1, LEVELS[1])},
     "I": {"r": numbers},
     "IF": {"r": numbers} | _SPIKING,
     "Input": {"shape": lengths},
+    "KVCell": _STACKED | {"decay": numbers, "period": _counts(0, frozenset())},
     "LI": _LEAKY,
     "LIF": _LEAKY | _SPIKING,
     "Linear": {"weight": numbers},
@@ -111,6 +131,7 @@ FIELDS: dict[str, dict[str, Rule]] = {
     "Scale": {"scale": numbers},
     "SumPool2d": _POOL,
     "Threshold": {"threshold": numbers},
+    "WTAGroup": _STACKED | {"window": _WINDOW, "winners": _WINDOW, "ties": _scalar(0, 1)},
 }
 """NIR node type -> its fields."""
 

@@ -1,5 +1,5 @@
-"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset, Sigma, Delta, SigmaDelta and RingBuffer, ours
-(ExtendedLIF and the like) where they fall short.
+"""Program -> Lava processes: stock Sparse, DelaySparse, LIF, LIFReset, Sigma, Delta, SigmaDelta, GradedVec,
+GradedReluVec, ProdNeuron and RingBuffer, ours (ExtendedLIF and the like) where they fall short.
 
 Samples run as side-by-side copies (block-diagonal weights, one start), because a recurrent net streamed through
 `LIFReset` differs from its second sample on. Imported in the worker only: this file imports Lava.
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lava.proc.graded.process import GradedReluVec, GradedVec
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.prodneuron.process import ProdNeuron
 from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
@@ -22,21 +24,27 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from spikeport.hw_targets.lava_bundles import Bundle, bundles
 from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF
+from spikeport.hw_targets.lava_models.graded_lif import GradedLIF
+from spikeport.hw_targets.lava_models.key_value import KeyValueCell
 from spikeport.hw_targets.lava_models.own_sigma_delta import OwnDelta, OwnSigma, OwnSigmaDelta
 from spikeport.hw_targets.lava_rules import needs_own_process
 from spikeport.sim.program import (
     AlwaysOn,
     AnyLayer,
     ExtendedLayer,
+    GradedLayer,
+    GradedLifLayer,
     Input,
+    KVLayer,
     Layer,
+    ProductLayer,
     Program,
     SigmaDeltaLayer,
     SparseSynapse,
     Synapse,
 )
-from spikeport.sim.synapses import AnySynapse
 
 
 class Graph:
@@ -49,8 +57,8 @@ class Graph:
         self.processes: dict[str, Any] = {part.name: self._input(part, stimulus[part.name]) for part in program.inputs}
         self.processes |= {axon.name: self._always_on(axon) for axon in program.always_on}
         self.processes |= {layer.name: NEURONS[layer.operation](self, layer) for layer in program.layers}
-        for synapse in program.synapses:
-            self.connect(synapse)
+        for bundle in bundles(program, lambda synapse: SYNAPSES[synapse.operation](synapse)):
+            self.connect(bundle)
 
     def starts(self) -> list[Any]:
         """One layer's process per connected part: Lava runs only what is connected to the process it is started on."""
@@ -113,12 +121,30 @@ class Graph:
             parameters["vth"] = self._tiled(layer.threshold)
         return self._recorded(layer, own(**parameters, period=layer.reset_period))
 
-    def _recorded(self, layer: AnyLayer, process: Any) -> Any:
-        process.proc_params["record"] = {"first_step": layer.phase, "files": self._files(layer)}
+    def graded(self, layer: GradedLayer) -> Any:
+        """GradedVec or GradedReluVec, whose default threshold of 1 would drop a spike of 1."""
+        process = GradedReluVec if layer.relu else GradedVec
+        return self._recorded(layer, process(shape=(self.copies * layer.size,), vth=0, exp=0))
+
+    def product(self, layer: ProductLayer) -> Any:
+        """ProdNeuron, with the same default."""
+        process = ProdNeuron(shape=(self.copies * layer.size,), vth=0, exp=0)
+        return self._recorded(layer, process, low_bits=layer.low_bits)
+
+    def key_value(self, layer: KVLayer) -> Any:
+        """Our KeyValueCell."""
+        decay = self._tiled(layer.decay)
+        process = KeyValueCell(decay=decay, fraction=layer.fraction, words=layer.words, period=layer.reset_period)
+        return self._recorded(layer, process)
+
+    def _recorded(self, layer: AnyLayer, process: Any, **more: int) -> Any:
+        process.proc_params["record"] = {"first_step": layer.phase, "files": self._files(layer), **more}
         return process
 
     def _own(self, layer: Layer, parameters: dict[str, Any]) -> Any:
-        """Our ExtendedLIF; a plain Layer is one with nothing extended."""
+        """Our GradedLIF or ExtendedLIF; a plain Layer is one of the latter with nothing extended."""
+        if isinstance(layer, GradedLifLayer):
+            return GradedLIF(**parameters, low=layer.low, high=layer.high, period=layer.reset_period)
         if not isinstance(layer, ExtendedLayer):
             layer = ExtendedLayer(**{field.name: getattr(layer, field.name) for field in fields(layer)})
         return ExtendedLIF(
@@ -142,30 +168,28 @@ class Graph:
             files[name] = str(path)
         return files
 
-    def connect(self, synapse: AnySynapse) -> None:
+    def connect(self, bundle: Bundle) -> None:
         """A block-diagonal Sparse, or DelaySparse where a delay is longer than the one step every synapse takes.
 
         Even weights in sign mode MIXED, so that Lava's clipping and truncation change nothing; `weight_exp` is one less
         than the Program's exponent because the weight is twice the mantissa.
         """
-        source = self.program.sources[synapse.source]
+        source = self.program.sources[bundle.source]
         pattern = np.ones((self.copies, 1)) if isinstance(source, AlwaysOn) else sparse.identity(self.copies)
-        mantissas = SYNAPSES[synapse.operation](synapse)
         parameters = {
-            "weights": _blocks(pattern, 2 * mantissas.astype(np.int32)),
-            "weight_exp": synapse.exponent - 1,
+            "weights": _blocks(pattern, 2 * bundle.mantissas),
+            "weight_exp": bundle.exponent - 1,
             "num_weight_bits": 8,
             "sign_mode": SignMode.MIXED,
             "num_message_bits": source.wire.bits,  # also for binary spikes: the same sums, by the faster path
         }
-        if (synapse.delay == 1).all():
+        if not bundle.longest:
             process = Sparse(**parameters)
         else:
-            extra = (mantissas != 0).multiply(synapse.delay[None] - 1)
-            delays = _blocks(pattern, extra).astype(int)  # Lava takes int64 here and nothing else
-            process = DelaySparse(**parameters, delays=delays, max_delay=int(synapse.delay.max()) - 1)
-        self.processes[synapse.source].s_out.connect(process.s_in)
-        process.a_out.connect(self.processes[synapse.target].a_in)
+            delays = _blocks(pattern, bundle.extra).astype(int)  # Lava takes int64 here and nothing else
+            process = DelaySparse(**parameters, delays=delays, max_delay=bundle.longest)
+        self.processes[bundle.source].s_out.connect(process.s_in)
+        process.a_out.connect(getattr(self.processes[bundle.target], bundle.port))
 
 
 def _dense(synapse: Synapse) -> sparse.csr_matrix:
@@ -186,6 +210,10 @@ SYNAPSES: dict[str, Callable[..., sparse.csr_matrix]] = {"dense": _dense, "spars
 NEURONS: dict[str, Callable[..., Any]] = {
     "lif": Graph.lif,
     "extended_lif": Graph.lif,
+    "graded_lif": Graph.lif,
     "sigma_delta": Graph.sigma_delta,
+    "graded": Graph.graded,
+    "product": Graph.product,
+    "kv_cell": Graph.key_value,
 }
 """Operation -> its counterpart on Lava: the mantissas of a Sparse, the process of a layer."""

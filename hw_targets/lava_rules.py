@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.sim import arith
-from spikeport.sim.program import AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer
+from spikeport.sim.program import (
+    AnyLayer,
+    ExtendedLayer,
+    GradedLayer,
+    GradedLifLayer,
+    KVLayer,
+    Layer,
+    ProductLayer,
+    Program,
+    SigmaDeltaLayer,
+)
 
 
 def own_processes(program: Program) -> list[str]:
@@ -25,7 +35,9 @@ def needs_own_process(layer: AnyLayer) -> bool:
     """
     if isinstance(layer, SigmaDeltaLayer):
         return bool((layer.bias > 0).any() or layer.reset_period or np.ptp(layer.threshold))
-    return isinstance(layer, ExtendedLayer) or _fires_early(layer)
+    if isinstance(layer, GradedLayer | ProductLayer):
+        return False
+    return isinstance(layer, ExtendedLayer | GradedLifLayer | KVLayer) or _fires_early(layer)
 
 
 def _fires_early(layer: Layer) -> bool:

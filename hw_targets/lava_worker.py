@@ -17,15 +17,28 @@ from pathlib import Path
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.sparse.process import DelaySparse
 
 from spikeport.hw_targets.lava_graph import Graph
+from spikeport.hw_targets.lava_models.delays import SortedDelaySparse
 from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF, RecordingExtendedLIF
+from spikeport.hw_targets.lava_models.graded_lif import GradedLIF, RecordingGradedLIF
+from spikeport.hw_targets.lava_models.key_value import KeyValueCell, RecordingKeyValueCell
 from spikeport.hw_targets.lava_models.own_sigma_delta import OWN
 from spikeport.hw_targets.lava_models.recording import RECORDING
 from spikeport.sim.store import load_program, load_stimulus, save_trace
 from spikeport.sim.trace import LayerTrace, Trace
 
-MODELS = RECORDING | OWN | {ExtendedLIF: RecordingExtendedLIF}
+MODELS = (
+    RECORDING
+    | OWN
+    | {
+        ExtendedLIF: RecordingExtendedLIF,
+        GradedLIF: RecordingGradedLIF,
+        KeyValueCell: RecordingKeyValueCell,
+        DelaySparse: SortedDelaySparse,
+    }
+)
 _CHUNKS = 20
 """Progress is reported this many times in a run; each costs one round trip to the runtime."""
 

@@ -28,6 +28,7 @@ Bits = Annotated[int, typer.Option("--bits", help="Of a weight, 1 to 8.")]
 Method = Annotated[
     str, typer.Option("--method", help="How scales are found: grid, max-abs, percentile, mse or spikes.")
 ]
+Attention = Annotated[str, typer.Option("--attention", help="How key-value cells are built: cell or stock.")]
 Decode = Annotated[str | None, typer.Option("--decode", help="count, last or sum-v.")]
 Output = Annotated[str | None, typer.Option("--output", help="The layer to read, where there are several outputs.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle's folder, as `port` wrote it.")]

@@ -24,7 +24,9 @@ WORKERS = 4
 def at_once(network: Network, steps: int) -> int:
     """Samples; one at least, however large it is."""
     neurons = sum(layer.size for layer in network.layers) + sum(part.size for part in network.inputs)
-    return max(1, MOST_BYTES // (BYTES * max(1, steps) * neurons))
+    neurons += sum(attention.size for attention in network.attentions)
+    held = sum(attention.held for attention in network.attentions)
+    return max(1, MOST_BYTES // (BYTES * (max(1, steps) * neurons + held)))
 
 
 def kept(program: Program, steps: int) -> int:

@@ -23,7 +23,8 @@ class Calibration:
     """What was seen on `samples` samples of `steps` steps.
 
     `inputs` gives each input's coding; `reach` each layer's largest |v - reset| per neuron, before resets, in the
-    model's units. `seen`: input -> its integers and layer -> its spikes, [sample, step, neuron], of the first samples.
+    model's units. `seen`: input -> its integers, layer -> its spikes and attention -> what it gives in its integers'
+    unit, [sample, step, neuron], of the first samples.
     """
 
     inputs: dict[str, InputCoding]
@@ -48,7 +49,12 @@ def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: 
 
     inputs = {part.name: code_input(part.name, stimulus[part.name]) for part in network.inputs}
     samples, steps = next(iter(stimulus.values())).shape[:2]
-    kept = max(1, MOST_SEEN // (steps * (sum(p.size for p in network.inputs) + sum(p.size for p in network.layers))))
+    size = sum(p.size for p in network.inputs) + sum(p.size for p in network.layers)
+    size += 8 * sum(attention.size for attention in network.attentions)
+    kept, unit = (
+        max(1, MOST_SEEN // (steps * size)),
+        {attention.name: attention.unit for attention in network.attentions},
+    )
     seen: list[dict[str, NDArray[Any]]] = []
     for chosen in batches(network, samples, steps):
         part = {name: np.asarray(x)[chosen] for name, x in stimulus.items()}
@@ -56,7 +62,10 @@ def calibrate(network: Network, stimulus: Mapping[str, NDArray[Any]], progress: 
         if chosen.start < kept:
             coded = encode(network, inputs, part)
             spikes = {name: x.reshape(*x.shape[:2], -1) for name, x in coded.items()}
-            seen.append(spikes | {name: layer.spikes for name, layer in activity.items()})
+            sent = {
+                name: layer.spikes / unit[name] if name in unit else layer.spikes for name, layer in activity.items()
+            }
+            seen.append(spikes | sent)
         if progress:
             progress(chosen.stop, samples)
     joined = {name: np.concatenate([part[name] for part in seen])[:kept] for name in seen[0]}

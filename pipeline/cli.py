@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.pipeline.arguments import (
+    Attention,
     Bits,
     Bundle,
     Calling,
@@ -57,6 +58,7 @@ def port(
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Data that chooses the scales.")] = None,
     bits: Bits = 8,
     method: Method = "spikes",
+    attention: Attention = "cell",
     scales: Scales = None,
     dt: Step = None,
     engines: Engines = "fast,reference,lava",
@@ -75,7 +77,14 @@ def port(
     from spikeport.pipeline.run import port as run_port
 
     chosen: dict[str, Any] = {"factory": factory, "calling": calling, "calibration": calibration, "dt": dt}
-    chosen |= {"bits": bits, "method": method, "scales": scales, "decode": decode, "output": output}
+    chosen |= {
+        "bits": bits,
+        "method": method,
+        "attention": attention,
+        "scales": scales,
+        "decode": decode,
+        "output": output,
+    }
     chosen |= {"parity_samples": parity_samples, "max_loss": max_loss, "scheduler": scheduler, "work": work}
     chosen |= {"options": {"python": lava_python, "time_limit": lava_timeout}, "command": ["spikeport", *sys.argv[1:]]}
     with show.watching() as watch:

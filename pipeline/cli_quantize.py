@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.pipeline.arguments import (
+    Attention,
     Bits,
     Calling,
     Data,
@@ -31,6 +32,7 @@ def quantize(
     calling: Calling = None,
     bits: Bits = 8,
     method: Method = "spikes",
+    attention: Attention = "cell",
     compare: Annotated[
         bool, typer.Option("--compare", help="Score every method at these bits, on data that chose no scale.")
     ] = False,
@@ -56,5 +58,5 @@ def quantize(
             compared = quantizing.compare(found, [bits], decode=decode, output=output, watch=watch, **where)
             show.compared(compared, as_json)
             return
-        made = quantizing.made(found, Recipe(bits, method), out, watch)
+        made = quantizing.made(found, Recipe(bits, method, attention), out, watch)
     show.quantized(made, as_json, out)

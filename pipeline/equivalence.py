@@ -9,6 +9,8 @@ The bound is a running error analysis of the model's arithmetic with unit roundo
 Numerical Algorithms, 3.1): sums of n products, one matrix after another, err by at most g(n) sum |w||s| with g(n) = n
 e / (1 - n e), n counting all of them and |w| the product of their magnitudes; each of the few further operations of a
 step errs by e times its result; `_OPERATIONS` of them cover every cell of Norse, its rounded coefficients included.
+What attention gives is a function of the spikes that were followed: exact where it counts, and else with the relative
+error that the attention states. A graded neuron decides between levels, each half a threshold from the next.
 """
 
 from __future__ import annotations
@@ -100,6 +102,7 @@ class _Judge:
     def __init__(self, network: Network, recorded: dict[str, NDArray[Any]], roundoff: float, samples: int) -> None:
         self.recorded, self.roundoff = recorded, roundoff
         self.layers = {layer.name: layer for layer in network.layers}
+        self.attentions = {attention.name: attention for attention in network.attentions}
         self.error_i = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
         self.error_v = {layer.name: np.zeros((samples, layer.size)) for layer in network.layers}
         self.before = {layer.name: np.tile(layer.initial, (samples, 1)) for layer in network.layers}
@@ -109,8 +112,13 @@ class _Judge:
         self.errors: list[Place] = []
         self.decisions = self.undecided = self.spikes = 0
 
-    def observe(self, step: float_model.Step) -> NDArray[np.bool_] | None:
+    def observe(self, step: float_model.Step) -> NDArray[Any] | None:
         layer = self.layers[step.layer]
+        if layer.reset_period and step.index % layer.reset_period == 0:
+            self.error_i[layer.name][:], self.error_v[layer.name][:] = 0.0, 0.0
+            self.before[layer.name] = np.tile(layer.initial, (len(step.v), 1))
+        if layer.levels:
+            return self._graded(layer, step)
         distance = np.where(step.held, np.inf, self._distance(layer, step))
         self._grow(layer, step)
         bound = self.error_v[step.layer]
@@ -134,6 +142,23 @@ class _Judge:
         self.before[step.layer] = np.where(step.held, self.before[step.layer], left)
         return fired
 
+    def _graded(self, layer: NetworkLayer, step: float_model.Step) -> NDArray[Any]:
+        """Levels: how far v is from where it would be worth the recorded one is the distance of the decision."""
+        self._grow(layer, step)
+        bound, sent = self.error_v[step.layer], float_model.leveled(layer, step.v)
+        if step.layer in self.recorded:
+            got = self.recorded[step.layer][:, step.index].astype(np.float64)
+            self.decisions += got.size
+            self.spikes += int((got != 0).sum())
+            self.undecided += int((_nearest(layer, step.v) <= bound).sum())
+            distance = _beyond(layer, step.v, got)
+            self._judge(step, got != sent, distance)
+            sent = np.where(distance <= bound, got, sent)
+        left = step.v - sent * layer.threshold
+        self.error_v[step.layer] = bound + _OPERATIONS * self.roundoff * np.abs(sent * layer.threshold)
+        self.before[step.layer] = left
+        return np.asarray(sent)
+
     def _grow(self, layer: NetworkLayer, step: float_model.Step) -> None:
         """One step of the running error bound."""
         name, e = step.layer, self.roundoff
@@ -141,7 +166,7 @@ class _Judge:
         size = sum(
             (through(np.abs(s), p.magnitude) for p, s in step.sources), np.tile(layer.bias_magnitude, (len(step.i), 1))
         )
-        error_x = terms / (1 - terms) * size
+        error_x = terms / (1 - terms) * size + self._attended(step)
         kept = np.abs(step.i - layer.gain_i * step.x)
         drawn = np.abs(layer.gain_i) * size
         self.error_i[name] = (
@@ -156,6 +181,15 @@ class _Judge:
             + _OPERATIONS * e * (np.abs(self.before[name]) + drive + np.abs(step.v) + step.owed)
         )
         self.error_v[name] = np.where(step.held, self.error_v[name], grown)
+
+    def _attended(self, step: float_model.Step) -> Float | float:
+        """The error of x that comes with what attentions give."""
+        total: Float | float = 0.0
+        for p, s in step.sources:
+            if p.source in self.attentions:
+                count = min(self.attentions[p.source].error(step.index) * self.roundoff, 0.5)
+                total = total + count / (1 - count) * through(np.abs(s), p.magnitude)
+        return total
 
     def _distance(self, layer: NetworkLayer, step: float_model.Step) -> Float:
         """How far v is from deciding otherwise, by the error of the last step.
@@ -183,6 +217,22 @@ class _Judge:
             else:
                 self.errors.append(place)
                 self.sound[sample] = False
+
+
+def _nearest(layer: NetworkLayer, v: Float) -> Float:
+    """How far v is from the nearest place where one level becomes another."""
+    low, high = layer.levels or (0, 1)
+    place = np.clip(np.floor(v / layer.threshold), low, high - 1) + 0.5
+    return np.asarray(np.abs(v - place * layer.threshold))
+
+
+def _beyond(layer: NetworkLayer, v: Float, level: Float) -> Float:
+    """How far v is from the range that is worth a level; infinite where there is no such level."""
+    low, high = layer.levels or (0, 1)
+    under = np.where(level > low, (level - 0.5) * layer.threshold - v, -np.inf)
+    over = np.where(level < high, v - (level + 0.5) * layer.threshold, -np.inf)
+    legal = (level >= low) & (level <= high) & (level == np.rint(level))
+    return np.where(legal, np.maximum(0.0, np.maximum(under, over)), np.inf)
 
 
 def judge(

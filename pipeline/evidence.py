@@ -43,6 +43,8 @@ def traces(layer: NetworkLayer, projections: Sequence[Projection], seen: Mapping
         i, v = np.zeros(width, np.float32), np.zeros(width, np.float32)
         kept = []
         for t in range(steps):
+            if layer.reset_period and t % layer.reset_period == 0:
+                i, v = 0 * i, 0 * v
             i = keep_i * i + spikes[t]
             v = keep_v * v + i
             if (t + 1) % every == 0 or every > steps:

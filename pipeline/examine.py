@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
 from spikeport.export.suffixes import is_net
-from spikeport.pipeline import datasets, inspect, lint, lint_data, slayer_port
+from spikeport.pipeline import datasets, extensions, inspect, lint, lint_data, slayer_port
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.models import Model, Reading, open_model, time_step
 from spikeport.pipeline.subgraphs import opened as flattened
@@ -20,10 +20,13 @@ NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed", "file-missing
 
 @dataclass(frozen=True)
 class Examined:
-    """`findings` keep the model from being ported; `warnings` (codes `lint-...`) keep it from nothing."""
+    """`findings` keep the model from being ported; `warnings` (codes `lint-...`) keep it from nothing. `notes` say
+    which nodes NIR does not have, and what runs them.
+    """
 
     findings: list[Finding]
     warnings: list[Finding]
+    notes: list[Finding] = field(default_factory=list)
 
 
 def examine(
@@ -50,23 +53,28 @@ def examine(
         return Examined(list(error.findings), [])
     step = time_step(opened, given, dt)
     found = findings(opened.graph, step)
-    warned = graph_warnings(opened, step, found)
+    warned, notes = graph_warnings(opened, step, found), extensions.notes(_sound(opened, found))
     if step is None and given is None:
         found = [finding for finding in found if finding.code != "dt-missing"]
     if given is None or found:
-        return Examined(found, warned)
+        return Examined(found, warned, notes)
     network = lower(opened.graph, step)
     stimulus = datasets.stimulus(given, {part.name: part.shape for part in network.inputs})
     try:
-        return Examined([], warned + lint_data.warnings(network, stimulus))
+        return Examined([], warned + lint_data.warnings(network, stimulus), notes)
     except SpikeportError as error:
-        return Examined(list(error.findings), warned)
+        return Examined(list(error.findings), warned, notes)
 
 
 def graph_warnings(model: Model, dt: float | None, found: list[Finding]) -> list[Finding]:
     """The rules on neurons, for those whose values can be read: all but those with one of the findings."""
-    nodes, _, _ = flattened(model.graph)
-    bad = {finding.where for finding in found if finding.code not in inspect.ABOUT_NEURONS}
-    sound = {name: node for name, node in nodes.items() if f"node {name!r}" not in bad}
+    sound = _sound(model, found)
     source, writer = (nir_file.metadata(model.graph, key) for key in ("source", "writer"))
     return lint.warnings(sound, dt, source, writer == "spikeport")
+
+
+def _sound(model: Model, found: list[Finding]) -> dict[str, Any]:
+    """The nodes that nothing was found wrong with."""
+    nodes, _, _ = flattened(model.graph)
+    bad = {finding.where for finding in found if finding.code not in inspect.ABOUT_NEURONS}
+    return {name: node for name, node in nodes.items() if f"node {name!r}" not in bad}

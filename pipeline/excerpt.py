@@ -62,7 +62,7 @@ def excerpt(runs: Runs, first: Divergence | None, output: str) -> dict[str, Any]
     step, sample = (first.step, first.sample) if first else (0, 0)
     start = max(0, min(step - BEFORE, runs.trace.steps - STEPS))
     window = _Window(sample, start, min(start + STEPS, runs.trace.steps))
-    layer = first.layer if first else _lively(runs.trace, window)
+    layer = first.layer if first else _lively(runs, window)
     neuron = first.neuron if first else _busiest(runs.trace, layer, window)
     shown = dict.fromkeys([(layer, neuron), (output, _busiest(runs.trace, output, window))])
     return {
@@ -76,11 +76,10 @@ def excerpt(runs: Runs, first: Divergence | None, output: str) -> dict[str, Any]
     }
 
 
-def _lively(trace: Trace, window: _Window) -> str:
-    """The first layer that spikes, or else the first."""
-    return next(
-        (name for name, layer in trace.layers.items() if window.of(layer.spikes).any()), next(iter(trace.layers))
-    )
+def _lively(runs: Runs, window: _Window) -> str:
+    """The first layer that spikes, or else the first; of those that the float model has, where there is one."""
+    known = [name for name in runs.trace.layers if runs.floats is None or name in runs.floats.activity]
+    return next((name for name in known if window.of(runs.trace[name].spikes).any()), known[0])
 
 
 def _busiest(trace: Trace, layer: str, window: _Window) -> int:

@@ -24,14 +24,14 @@ from spikeport.sim.trace import LayerTrace, Trace
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first spike in which the integers leave the float model."""
+    """The first spike in which the integers leave the float model; of a graded layer, with both levels."""
 
     layer: str
     step: int
     sample: int
     neuron: int
-    float_spike: bool
-    integer_spike: bool
+    float_spike: int
+    integer_spike: int
     samples_affected: int
 
 
@@ -119,9 +119,7 @@ class Tally:
             "want": np.array([decoding.answers(way, activity[o].spikes, activity[o].v) for o, way in ways]),
             "got": np.array([decoding.answers(way, trace[o].spikes, voltages[o]) for o, way in ways]),
             "idle": np.array([silent(activity[o], way) for o, way in ways]),
-            "layers": {
-                name: self.layers[name].measure(activity[name], layer, first) for name, layer in trace.layers.items()
-            },
+            "layers": {name: own.measure(activity[name], trace[name], first) for name, own in self.layers.items()},
             "divergence": None if found is None else asdict(found),
         }
 
@@ -208,6 +206,8 @@ def first_divergence(activity: Activity, trace: Trace) -> Divergence | None:
     firsts = []
     affected = np.zeros(trace.samples, bool)
     for order, (name, layer) in enumerate(trace.layers.items()):
+        if name not in activity:  # a stage of an attention
+            continue
         differs = activity[name].spikes != layer.spikes
         affected |= differs.any((1, 2))
         if differs.any():
@@ -217,4 +217,6 @@ def first_divergence(activity: Activity, trace: Trace) -> Divergence | None:
         return None
     step, _, sample, neuron, name = min(firsts)
     z, z_int = activity[name].spikes[sample, step, neuron], trace[name].spikes[sample, step, neuron]
-    return Divergence(name, step, sample, neuron, bool(z), bool(z_int), int(affected.sum()))
+    graded = activity[name].spikes.dtype != np.uint8
+    sent, sent_int = (int(z), int(z_int)) if graded else (bool(z), bool(z_int))
+    return Divergence(name, step, sample, neuron, sent, sent_int, int(affected.sum()))

@@ -59,13 +59,9 @@ def as_given(rows: Rows, moved: Float, unit: Float, grid: Grid, synapses: list[A
         exact = entries(scaled_rows(matrix, unit)) / 2.0 ** exponents[name]
         wanted = grid.nearest(exact).astype(np.int64)
         found = _mantissas(given[name], wanted.shape) if name in given else wanted
-        around = (grid.nearest(np.floor(exact + FUZZ)), grid.nearest(np.ceil(exact - FUZZ)))
+        around = (grid.nearest(np.floor(exact)), grid.nearest(np.ceil(exact)))
         mantissas[name] = np.where((found >= around[0]) & (found <= around[1]), found, wanted)
     return Fitted(rows, moved, unit, exponents, mantissas)
-
-
-FUZZ = 1e-6
-"""An exact value may be a rounding error beyond a whole number."""
 
 
 def _mantissas(synapse: AnySynapse, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -48,19 +48,28 @@ class Forced:
         if not self.layer.spikes:
             off = self._voltage(weights, bias) - self._exact
             return np.asarray((off**2).sum((0, 1)))
-        spikes = self.seen[self.layer.name][: self.count] != 0
+        spikes = self.seen[self.layer.name][: self.count]
         level = np.abs(self.rows.threshold)
         spread = SURE * np.where(level > 0, level, 1.0)
         total = np.zeros(self.layer.size)
 
-        def observe(step: Step) -> NDArray[np.bool_]:
+        def observe(step: Step) -> NDArray[Any]:
             told = spikes[:, step.index]
-            margin = (step.v - self.rows.threshold) * np.where(told, 1.0, -1.0)
+            margin = self._margin(step.v, told)
             total[:] += np.where(step.held, 0.0, ndtr(-margin / spread)).sum(0)
-            return np.asarray(told)
+            return np.asarray(told if self.layer.levels else told != 0)
 
         float_model.run(*self._network(weights, bias), observe=observe)
         return total
+
+    def _margin(self, v: Float, told: NDArray[Any]) -> Float:
+        """How far v is on the side of what the layer sent there; below 0 on the other."""
+        if not self.layer.levels:
+            return np.asarray((v - self.rows.threshold) * np.where(told != 0, 1.0, -1.0))
+        low, high = self.layer.levels
+        under = np.where(told > low, v - (told - 0.5) * self.rows.threshold, np.inf)
+        over = np.where(told < high, (told + 0.5) * self.rows.threshold - v, np.inf)
+        return np.minimum(under, over)
 
     @cached_property
     def _exact(self) -> Float:

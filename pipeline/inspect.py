@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline import folding
+from spikeport.pipeline import extensions, folding
+from spikeport.pipeline.extensions import ATTENTIONS
 from spikeport.pipeline.linear import FIELDS, LINEAR
 from spikeport.pipeline.neurons import NEURONS, PARAMETERS, TIME_CONSTANTS, reset_mode
 from spikeport.sim import arith
@@ -20,7 +21,7 @@ from spikeport.sim.errors import Finding
 
 PORTS = frozenset({"Input", "Output"})
 ABOUT_NEURONS = frozenset({"dt-missing", "decay-range", "delay-range", "reset-unsupported"})
-SUPPORTED = tuple(sorted({"Delay", *LINEAR, *PORTS, *NEURONS}))
+SUPPORTED = tuple(sorted({"Delay", *LINEAR, *PORTS, *NEURONS, *ATTENTIONS}))
 
 
 def kind(node: Any) -> str:
@@ -35,7 +36,15 @@ def findings(nodes: dict[str, Any], edges: list[tuple[str, str]], dt: float | No
         if kind(node) not in SUPPORTED:
             found.append(_unsupported(name, node))
         else:
-            found += [*_values(name, node)] or [*_shapes(name, node)] or [*_resets(name, node), *_times(name, node, dt)]
+            found += (
+                [*_values(name, node), *extensions.values(name, node)]
+                or [*_shapes(name, node)]
+                or [
+                    *_resets(name, node),
+                    *extensions.resets(name, node),
+                    *_times(name, node, dt),
+                ]
+            )
     if not any(kind(node) in NEURONS for node in nodes.values()):
         found.append(
             Finding(
@@ -112,7 +121,7 @@ def _ends(name: str, port: str, fed: bool, feeding: bool) -> Iterator[Finding]:
 
 def arrays(node: Any) -> dict[str, NDArray[Any]]:
     """The node's numeric fields by name; a convolution may be without a bias."""
-    fields = PARAMETERS.get(kind(node)) or FIELDS.get(kind(node), ())
+    fields = PARAMETERS.get(kind(node)) or FIELDS.get(kind(node)) or ATTENTIONS.get(kind(node), ())
     given = {field: getattr(node, field) for field in fields}
     bare = kind(node).startswith("Conv") and given["bias"] is None
     return {field: np.asarray(value) for field, value in given.items() if not (bare and field == "bias")}

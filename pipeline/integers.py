@@ -13,7 +13,7 @@ from spikeport.pipeline.network import NetworkLayer, Projection
 from spikeport.pipeline.scales import Rows, digits
 from spikeport.sim import arith
 from spikeport.sim.errors import refuse
-from spikeport.sim.program import ExtendedLayer, Layer, SparseSynapse, Synapse
+from spikeport.sim.program import ExtendedLayer, GradedLifLayer, Layer, SparseSynapse, Synapse
 from spikeport.sim.synapses import AnySynapse
 
 Float = NDArray[np.float64]
@@ -37,8 +37,10 @@ def biases(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> list[Any
     ]
 
 
-def neurons(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int) -> Layer:
-    """The neurons; an ExtendedLayer only where Lava's LIF does not do."""
+def neurons(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: int, own: bool = False) -> Layer:
+    """The neurons; an ExtendedLayer only where Lava's LIF does not do, or where the period is the layer's `own` (see
+    `horizon`).
+    """
     threshold = np.rint(rows.threshold * unit) if layer.spikes else np.full(layer.size, arith.THRESHOLD_MAX)
     state = unit * 2**arith.ALIGN
     bias, exponent = _register(rows.drive * state + _left_of_bias(layer, rows, unit, phase))
@@ -55,6 +57,11 @@ def neurons(layer: NetworkLayer, rows: Rows, unit: Float, phase: int, period: in
         "reset_period": period,
     }
     start = np.rint(rows.start * state).astype(int)
+    if layer.levels:
+        low, high = layer.levels
+        return GradedLifLayer(**fields | {"threshold": np.maximum(fields["threshold"], 1)}, low=low, high=high)
+    if own:
+        return ExtendedLayer(**fields)
     if layer.reset_mode == "zero" and not layer.refractory and not start.any():
         return Layer(**fields)
     return ExtendedLayer(**fields, reset=layer.reset_mode, refractory=layer.refractory, start=start)
@@ -70,7 +77,8 @@ def _left_of_bias(layer: NetworkLayer, rows: Rows, unit: Float, phase: int) -> F
     given = sum((m * 2.0**e for m, e in digits(rows.bias * unit)), np.zeros(layer.size))
     forgets = layer.keep_i < 1
     left = (rows.bias * unit - given) * 2**arith.ALIGN / np.where(forgets, 1 - layer.keep_i, 1.0)
-    late_enough = phase * left < np.floor(rows.threshold * unit) * 2**arith.ALIGN
+    level = np.floor(rows.threshold * unit) * 2**arith.ALIGN
+    late_enough = phase * np.abs(left) < level / 2 if layer.levels else phase * left < level
     return np.where(forgets & late_enough, left, 0.0)
 
 

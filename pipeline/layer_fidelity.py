@@ -14,12 +14,14 @@ from spikeport.pipeline.network import LayerActivity, NetworkLayer
 from spikeport.pipeline.quantize import Quantized
 from spikeport.pipeline.spike_match import matched
 from spikeport.sim import arith
+from spikeport.sim.program import Layer
 from spikeport.sim.trace import LayerTrace
 
 
 @dataclass(frozen=True)
 class LayerFidelity:
-    """One layer against the float model, both fed by their own predecessors (so errors accumulate).
+    """One layer against the float model, both fed by their own predecessors (so errors accumulate). A level of a graded
+    neuron counts as so many spikes.
 
     `spike_f1` at a tolerance of 0 and 2 steps; `rate_error` the relative difference of all spikes; `cumulative_error`
     the mean |v - v_float| in units of the threshold (read-outs: of the largest |v_float|); `headroom_bits` how far |u|
@@ -72,10 +74,10 @@ class LayerTally:
         want, got = activity.spikes, layer.spikes
         found = {
             "entries": got.size,
-            "want": int(want.sum(dtype=np.int64)),
-            "got": int(got.sum(dtype=np.int64)),
+            "want": int(np.abs(want).sum(dtype=np.int64)),
+            "got": int(np.abs(got).sum(dtype=np.int64)),
             "pairs": [matched(want, got, tolerance) for tolerance in TOLERANCES],
-            "van_rossum": distance.van_rossum(want[0], got[0]) if first else None,
+            "van_rossum": distance.van_rossum(want[0] != 0, got[0] != 0) if first else None,
         }
         headroom, saturations = room(layer)
         if layer.v is None or headroom is None or saturations is None:
@@ -105,6 +107,7 @@ class LayerTally:
     def fidelity(self) -> LayerFidelity:
         """Of all samples that were added."""
         own, spikes = self.own, self.want + self.got
+        made = self.quantized.program.by_name[own.name]
         return LayerFidelity(
             own.name,
             own.size,
@@ -116,7 +119,7 @@ class LayerTally:
             self.headroom,
             self.saturations,
             self.quantized.scales[own.name].overflow,
-            int(self.quantized.program.by_name[own.name].threshold.min()) if own.spikes else None,
+            int(made.threshold.min()) if isinstance(made, Layer) and own.spikes else None,
             self.van_rossum,
         )
 

@@ -60,11 +60,11 @@ def _rates(network: Network, activity: Activity, trace: Trace) -> Iterator[Findi
                 "what follows sees nothing of the data",
                 "Check the gains (r, w_in, dt) and the data's scale." if not floats.any() else "Rescale the layer.",
             )
-        elif integers.mean() > SATURATED:
+        elif (integers != 0).mean() > SATURATED:
             yield Finding(
                 "lint-saturated",
                 where,
-                f"it spikes in {100 * integers.mean():.1f} % of all neurons' steps {seen}",
+                f"it spikes in {100 * (integers != 0).mean():.1f} % of all neurons' steps {seen}",
                 "a neuron that always spikes says nothing of the data",
                 "Check the gains (r, w_in, dt), the thresholds and the data's scale.",
             )

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spikeport.pipeline import folding, inspect, phases, shapes
+from spikeport.pipeline import attention_ways, folding, inspect, operands, phases, shapes
+from spikeport.pipeline.attention import Attention
+from spikeport.pipeline.extensions import ATTENTIONS
 from spikeport.pipeline.inspect import LONGEST_DELAY, kind
 from spikeport.pipeline.linear import LINEAR
 from spikeport.pipeline.matrices import Matrix, compact
 from spikeport.pipeline.network import Network, NetworkInput, NetworkLayer, Projection
-from spikeport.pipeline.neurons import NEURONS, SILENT, refractory, reset_mode
+from spikeport.pipeline.neurons import NEURONS, SILENT, levels, refractory, reset_mode, reset_period
 from spikeport.pipeline.subgraphs import opened
 from spikeport.sim.errors import Finding, SpikeportError
 
@@ -57,6 +59,7 @@ class _Paths:
         self.links = nx.DiGraph()
         self.links.add_edges_from(sorted(edges))
         self.neurons = sorted(name for name, node in nodes.items() if kind(node) in NEURONS)
+        self.attending = sorted(name for name, node in nodes.items() if kind(node) in ATTENTIONS)
         self.inputs = sorted(name for name, node in nodes.items() if kind(node) == "Input")
         self.shapes = shapes.Shapes(nodes, self.links)
 
@@ -71,6 +74,7 @@ class _Paths:
                 found += self._output(name)
             if kind(node) in SILENT:
                 found += self._readout(name)
+        found += [finding for name in self.attending for finding in operands.findings(name, self)] if not found else []
         return found if found else self._slow_loops()
 
     def _readout(self, name: str) -> list[Finding]:
@@ -103,9 +107,9 @@ class _Paths:
 
     def _loops(self) -> list[Finding]:
         """A layer's own recurrence is one model step; a longer loop has no agreed delay unless a Delay gives it one."""
-        found = []
+        found, layers = [], {*self.neurons, *self.attending}
         for members in nx.strongly_connected_components(self.links):
-            inside = sorted(members & set(self.neurons))
+            inside = sorted(members & layers)
             loop = len(members) > 1 or any(self.links.has_edge(n, n) for n in members)
             delayed = any(kind(self.nodes[n]) == "Delay" for n in members)
             memoryless = not nx.is_directed_acyclic_graph(self.links.subgraph(members - set(self.neurons)))
@@ -117,22 +121,32 @@ class _Paths:
 
     def _slow_loops(self) -> list[Finding]:
         """Every way around a loop needs as many steps of delay as it passes layers; a synapse holds only so many."""
-        ways = [(source, name, lag) for name in self.neurons for source, lag in self.reaching(name)[0]]
-        around = phases.loop(self.neurons, ways)
+        between = [(source, name, lag) for name in self.neurons for source, lag in self.reaching(name)[0]]
+        attentions = self.attentions()
+        ways = attention_ways.all_ways(attentions, between, "cell")
+        layers = attention_ways.all_layers(self.neurons, attentions, "cell")
+        around = phases.loop(layers, ways)
         if around:
             what = f"its Delays give less than the {len(around)} steps that its {len(around)} layers take"
             return [_cycle(set(around), what)]
-        phase = phases.least(self.neurons, ways)
-        delays = [(source, name, phase[name] - phase.get(source, 0) + lag) for source, name, lag in ways]
-        return [_far(source, name, delay) for source, name, delay in delays if delay > LONGEST_DELAY + 1]
+        phase, ends = phases.least(layers, ways), {own.name: attention_ways.end(own, "cell") for own in attentions}
+        delays = [
+            (source, name, phase[name] - phase.get(ends.get(source, source), 0) + lag) for source, name, lag in between
+        ]
+        found = [_far(source, name, delay) for source, name, delay in delays if delay > LONGEST_DELAY + 1]
+        return found + attention_ways.too_far(self.neurons, attentions, between, "cell")
+
+    def attentions(self) -> tuple[Attention, ...]:
+        """Those of the graph; call only when their operands are sound."""
+        return tuple(operands.attention(name, self.nodes[name], self.reaching(name)[0]) for name in self.attending)
 
     def _forward(self) -> Any:
-        """Neurons, joined where one reaches another within a model step."""
-        steps = nx.DiGraph()
-        steps.add_nodes_from(self.neurons)
-        for name in self.neurons:
+        """Neurons and attentions, joined where one reaches another within a model step."""
+        steps, known = nx.DiGraph(), [*self.neurons, *self.attending]
+        steps.add_nodes_from(known)
+        for name in known:
             reached = self.reaching(name)[0]
-            steps.add_edges_from((source, name) for source, lag in reached if lag == 0 and source in self.neurons)
+            steps.add_edges_from((source, name) for source, lag in reached if lag == 0 and source in known)
         return steps
 
     def reaching(self, name: str, absolute: bool = False) -> tuple[Paths, Float]:
@@ -180,6 +194,8 @@ class _Paths:
         """The Network; call only when `findings` is empty."""
         layers, projections = [], []
         for name in nx.lexicographical_topological_sort(self._forward()):
+            if name in self.attending:
+                continue
             (paths, bias), (sizes, bias_size) = self.reaching(name), self.reaching(name, absolute=True)
             layers.append(self._layer(name, bias, bias_size))
             projections += [
@@ -188,7 +204,8 @@ class _Paths:
             ]
         inputs = tuple(NetworkInput(name, self.shapes.out(name)) for name in self.inputs)
         ends = [next(self.links.predecessors(n)) for n, node in sorted(self.nodes.items()) if kind(node) == "Output"]
-        return Network(self.dt, inputs, tuple(layers), tuple(projections), tuple(dict.fromkeys(ends)))
+        found = tuple(dict.fromkeys(ends))
+        return Network(self.dt, inputs, tuple(layers), tuple(projections), found, self.attentions())
 
     def _layer(self, name: str, bias: Float, bias_size: Float) -> NetworkLayer:
         node = self.nodes[name]
@@ -205,6 +222,8 @@ class _Paths:
             terms=terms,
             reset_mode=reset_mode(node),
             refractory=refractory(node),
+            reset_period=reset_period(node),
+            levels=levels(node),
             **flat,
         )
 

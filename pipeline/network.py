@@ -9,7 +9,8 @@ discretize):
     z[t] = v[t] > threshold;  v[t] = reset where z[t]          (spiking layers only; other resets: `resets`)
 
 All parameters are float64 per neuron; `v` starts at `initial`, `i` at 0. For `refractory` steps after a spike v is held
-and there is no spike, while i goes on.
+and there is no spike, while i goes on. A layer with `levels` sends how many thresholds v is worth instead (`leveled`).
+Attentions (`pipeline.attention`) stand between layers: they take spikes, and what they give is a source like a layer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline import resets
+from spikeport.pipeline import attention, resets
+from spikeport.pipeline.attention import Attention
 from spikeport.pipeline.matrices import Matrix, through
 from spikeport.sim.progress import Progress
 
@@ -45,7 +47,8 @@ class NetworkLayer:
     """Neurons in discrete time; see the module's equations. `kind` is the NIR node's type.
 
     `bias_magnitude` and `terms` are for rounding bounds: the bias as a sum of magnitudes over the linear nodes that
-    were folded into it, and how many products and sums it took to reach x.
+    were folded into it, and how many products and sums it took to reach x. `reset_period` > 0 clears i and v before
+    every step that is a multiple of it. `levels`: the lowest and the highest that a graded layer sends.
     """
 
     name: str
@@ -65,6 +68,8 @@ class NetworkLayer:
     terms: int
     reset_mode: str = "zero"
     refractory: int = 0
+    reset_period: int = 0
+    levels: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -92,13 +97,16 @@ class Projection:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers in an order in which every projection of lag 0 leads forward."""
+    """Layers in an order in which every projection of lag 0 leads forward, also through attentions. Projections lead
+    to layers; those to an attention are its own.
+    """
 
     dt: float | None
     inputs: tuple[NetworkInput, ...]
     layers: tuple[NetworkLayer, ...]
     projections: tuple[Projection, ...]
     outputs: tuple[str, ...]
+    attentions: tuple[Attention, ...] = ()
 
     def layer(self, name: str) -> NetworkLayer:
         return next(layer for layer in self.layers if layer.name == name)
@@ -109,9 +117,11 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class LayerActivity:
-    """One layer: `spikes` uint8 and `v` [sample, step, neuron]; v as the neuron reads after the step (reset done)."""
+    """One layer: `spikes` and `v` [sample, step, neuron]; v as the neuron reads after the step (reset done). `spikes`
+    are uint8, of graded layers int32; both are the values of an attention in float64.
+    """
 
-    spikes: NDArray[np.uint8]
+    spikes: NDArray[Any]
     v: Float
 
 
@@ -134,8 +144,10 @@ class Step:
     owed: Float
 
 
-Observer = Callable[[Step], NDArray[np.bool_] | None]
-"""May return which neurons spike [sample, neuron], to have the run follow another one; None lets v decide."""
+Observer = Callable[[Step], NDArray[Any] | None]
+"""May return which neurons spike [sample, neuron] (of a graded layer, the levels), to have the run follow another one;
+None lets v decide.
+"""
 
 
 class Rules:
@@ -153,6 +165,10 @@ class Rules:
         """v within its range."""
         return v
 
+    def faded(self, word: Float, decay: Float) -> Float:
+        """What a visit leaves of a key-value cell's word."""
+        return decay * word
+
 
 def run(
     network: Network,
@@ -167,9 +183,13 @@ def run(
     samples, steps = next(iter(values.values())).shape[:2]
     z = {name: x.astype(np.float64) for name, x in values.items()}
     z |= {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
+    z |= {part.name: np.zeros((samples, steps, part.size)) for part in network.attentions}
     v = {layer.name: np.zeros((samples, steps, layer.size)) for layer in network.layers}
-    neurons = {layer.name: _Neurons(layer, samples, rules or Rules()) for layer in network.layers}
+    rules = rules or Rules()
+    neurons = {layer.name: _Neurons(layer, samples, rules) for layer in network.layers}
+    attentions = attention.Running(network.attentions, network.layers, z, rules)
     for t in range(steps):
+        attentions.after(None, t)
         for layer in network.layers:
             name = layer.name
             sources = [(p, z[p.source][:, t - p.lag]) for p in network.into(name) if t >= p.lag]
@@ -178,9 +198,22 @@ def run(
             if layer.spikes:
                 z[name][:, t] = neurons[name].settle(step, told)
             v[name][:, t] = neurons[name].v
+            attentions.after(name, t)
         if progress:
             progress(t + 1, steps)
-    return {layer.name: LayerActivity(z[layer.name].astype(np.uint8), v[layer.name]) for layer in network.layers}
+    found = {layer.name: LayerActivity(z[layer.name].astype(sent(layer)), v[layer.name]) for layer in network.layers}
+    return found | {part.name: LayerActivity(z[part.name], z[part.name]) for part in network.attentions}
+
+
+def sent(layer: NetworkLayer) -> Any:
+    """The dtype of what a layer sends."""
+    return np.int32 if layer.levels else np.uint8
+
+
+def leveled(layer: NetworkLayer, v: Float) -> Float:
+    """The whole number of thresholds nearest to v, halves upward, within the levels. Source: `sim.arith.level`."""
+    low, high = layer.levels or (0, 1)
+    return np.asarray(np.clip(np.floor((2 * v + layer.threshold) / (2 * layer.threshold)), low, high))
 
 
 class _Neurons:
@@ -188,13 +221,19 @@ class _Neurons:
 
     def __init__(self, layer: NetworkLayer, samples: int, rules: Rules) -> None:
         self.layer, self.rules = layer, rules
-        self.bias, self.v = np.tile(layer.bias, (samples, 1)), np.tile(layer.initial, (samples, 1))
-        self.i = np.zeros_like(self.v)
+        self.bias = np.tile(layer.bias, (samples, 1))
+        self.clear()
+
+    def clear(self) -> None:
+        """The state that a sample begins with."""
+        self.v, self.i = np.tile(self.layer.initial, (len(self.bias), 1)), np.zeros_like(self.bias)
         self.spiked, self.waiting = np.zeros(self.v.shape, bool), np.zeros(self.v.shape, np.int64)
 
     def step(self, t: int, sources: list[tuple[Projection, Float]]) -> Step:
         """The dynamics up to the test for a spike; a layer without spikes is done with that."""
         layer = self.layer
+        if layer.reset_period and t % layer.reset_period == 0:
+            self.clear()
         x = sum((self.rules.arriving(s, p) for p, s in sources), self.bias)
         self.i = self.rules.decayed(self.i, layer.keep_i) + layer.gain_i * x
         debt = resets.owed(layer, self.v, self.spiked)
@@ -206,8 +245,12 @@ class _Neurons:
             self.v = tested
         return Step(layer.name, t, x, self.i, tested, sources, self.waiting > 0, debt)
 
-    def settle(self, step: Step, told: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    def settle(self, step: Step, told: NDArray[Any] | None) -> NDArray[Any]:
         """The spikes, by v or as told, and what they leave behind."""
+        if self.layer.levels:
+            levels = leveled(self.layer, step.v) if told is None else told
+            self.v = step.v - levels * self.layer.threshold
+            return levels
         fired = (step.v > self.layer.threshold if told is None else told) & ~step.held
         self.v = np.where(step.held, self.v, resets.after(self.layer, step.v, step.owed, fired))
         self.spiked = np.where(step.held, self.spiked, fired)

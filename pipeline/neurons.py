@@ -88,6 +88,21 @@ def refractory(node: Any) -> int:
     return int(_plain(node.metadata.get("refractory_steps", 0)))
 
 
+def graded_lif(node: Any, dt: float) -> Parameters:
+    """GradedLIF: LIF's v, in thresholds; see `network.leveled`."""
+    return lif(node, dt)
+
+
+def reset_period(node: Any) -> int:
+    """The metadata `reset_period`: the state is cleared before every step that is a multiple of it; 0: never."""
+    return int(_plain(node.metadata.get("reset_period", 0)))
+
+
+def levels(node: Any) -> tuple[int, int] | None:
+    """The lowest and the highest that a graded neuron sends."""
+    return (int(node.low), int(node.high)) if type(node).__name__ in GRADED else None
+
+
 def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -109,8 +124,12 @@ NEURONS: dict[str, Callable[[Any, float], Parameters]] = {
     "Threshold": compare,
     "CubaLIF": cuba_lif,
     "CubaLI": cuba_leaky,
+    "GradedLIF": graded_lif,
 }
-"""NIR node type -> its discrete form."""
+"""NIR node type, or one of `export.primitives` -> its discrete form."""
+
+GRADED = frozenset({"GradedLIF"})
+"""Neurons whose spikes are whole numbers."""
 
 SILENT = frozenset({"LI", "CubaLI", "I"})
 """Neurons that never spike: read-outs."""
@@ -123,6 +142,7 @@ TIME_CONSTANTS = {
     "Threshold": (),
     "CubaLIF": ("tau_syn", "tau_mem"),
     "CubaLI": ("tau_syn", "tau_mem"),
+    "GradedLIF": ("tau",),
 }
 PARAMETERS = {
     "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
@@ -132,4 +152,5 @@ PARAMETERS = {
     "Threshold": ("threshold",),
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
+    "GradedLIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
 }

@@ -62,7 +62,9 @@ def stray(network: Network, quantized: Quantized, stimulus: Mapping[str, Array],
     layers = {
         name: LayerTrace(layer.phase, whole[name].spikes, None, whole[name].v.astype(np.int64))
         for name, layer in run.layers.items()
+        if name in whole
     }
+    run = Trace(program.digest, run.engine, {name: run[name] for name in layers})  # without the stages of attentions
     return compare(Trace(program.digest, "model with all roundings", layers), run).first
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline import horizon, integers
+from spikeport.pipeline import attention_ways, horizon, integers
+from spikeport.pipeline.attention_program import Attentions
 from spikeport.pipeline.calibrate import Calibration
+from spikeport.pipeline.carried import Coded, Read, Sent, collapsed
 from spikeport.pipeline.coding import InputCoding
 from spikeport.pipeline.fit import Fitted, as_given, fitted, nearest
+from spikeport.pipeline.layer_scale import LayerScale
 from spikeport.pipeline.network import Network, NetworkLayer, Projection
-from spikeport.pipeline.phases import least
+from spikeport.pipeline.phases import least, loop
 from spikeport.pipeline.recipe import Recipe
 from spikeport.pipeline.scales import Rows, fold
 from spikeport.sim import arith, bounds
@@ -26,29 +28,10 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LayerScale:
-    """`unit` [neuron]: v in the model = v_int * unit + offset.
-
-    `overflow`: 'proven impossible', or how it was measured.
-    """
-
-    unit: Float
-    offset: Float
-    overflow: str
-
-    def comparable(self, v: NDArray[Any]) -> NDArray[Any]:
-        """v [..., neuron] in numbers that can be compared across neurons: the Program's own where they share one unit,
-        so that ties stay ties; else the model's.
-        """
-        shared = np.ptp(self.unit) == 0 and np.ptp(self.offset) == 0
-        return v if shared else v * self.unit + self.offset
-
-
-@dataclass(frozen=True)
 class Quantized:
     """A Program and what its integers stand for. `units`: layer -> aligned units of the Program per unit of the model,
     [neuron], as `quantize` takes them; `moved`: layer -> what rounded weights had its bias take, in its rows' units;
-    `recipe`: what it was made by.
+    `recipe`: what it was made by; `sent`: graded layer or attention -> what arrives from it.
     """
 
     program: Program
@@ -57,12 +40,24 @@ class Quantized:
     units: dict[str, Float] = field(default_factory=dict)
     moved: dict[str, Float] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
+    sent: dict[str, Sent] = field(default_factory=dict)
+
+    @property
+    def codings(self) -> dict[str, Coded]:
+        """Of all sources that send more than 0 and 1."""
+        return {**self.inputs, **self.sent}
 
 
-def phases(network: Network) -> dict[str, int]:
-    """Chip steps by which each input and layer lags the model."""
-    ways = [(p.source, p.target, p.lag) for p in network.projections]
-    return {part.name: 0 for part in network.inputs} | least([layer.name for layer in network.layers], ways)
+def phases(network: Network, build: str = "cell") -> dict[str, int]:
+    """Chip steps by which each input, layer, and stage of an attention lags the model. Raises `SpikeportError`
+    (`cycle-unsupported`) where another build than `cell` takes more steps than a loop has.
+    """
+    names, ways = attention_ways.of_network(network, build)
+    if build != "cell" and (around := loop(names, ways)):
+        what = f"with attention built from {build} processes it takes {len(around)} steps"
+        why, how = "its Delays give less", "Use the build `cell`, or longer Delays."
+        raise refuse("cycle-unsupported", f"loop {' -> '.join(around)}", what, why, how)
+    return {part.name: 0 for part in network.inputs} | least(names, ways)
 
 
 def quantize(
@@ -79,27 +74,29 @@ def quantize(
     """
     quantizer, given = _Quantizer(network, calibration, steps, recipe or Recipe()), units or {}
     made = [quantizer.integers(layer, given.get(layer.name)) for layer in network.layers]
-    scales = {
+    scales = quantizer.attentions.scales() | {
         layer.name: LayerScale(1 / (part.fitted.unit * 2**arith.ALIGN), layer.reset, _overflow(part.limit, calibration))
         for layer, part in zip(network.layers, made, strict=True)
     }
     units = {part.layer.name: part.fitted.unit for part in made}
     moved = {part.layer.name: part.fitted.moved for part in made}
-    return Quantized(quantizer.program(made), calibration.inputs, scales, units, moved, quantizer.recipe)
+    sent = quantizer.attentions.sent
+    return Quantized(quantizer.program(made), calibration.inputs, scales, units, moved, quantizer.recipe, sent)
 
 
 def remade(network: Network, quantized: Quantized) -> Program:
     """The Program that the model gives in the scales of `quantized`: with its mantissas, where those are roundings of
     the model's weights, and else with the nearest.
     """
-    steps = max(layer.reset_period for layer in quantized.program.layers)
+    steps = horizon.proven(network, quantized.program)
     quantizer = _Quantizer(network, Calibration(quantized.inputs, {}, 0, steps, {}), steps, quantized.recipe)
     made = []
     for layer in network.layers:
         rows, period, into = quantizer.rows(layer)
         unit, moved = quantized.units[layer.name], quantized.moved[layer.name]
         rows = replace(rows, bias=rows.bias + moved)
-        found = as_given(rows, moved, unit, quantized.recipe.grid, quantized.program.into(layer.name))
+        given = collapsed(quantized.program.into(layer.name), quantizer.attentions.sent)
+        found = as_given(rows, moved, unit, quantized.recipe.grid, given)
         made.append(quantizer.made(layer, into, found, period))
     return quantizer.program(made)
 
@@ -124,8 +121,10 @@ class _Quantizer:
     def __init__(self, network: Network, calibration: Calibration, steps: int, recipe: Recipe) -> None:
         self.network, self.calibration, self.recipe = network, calibration, recipe
         self.steps = max(steps, calibration.steps)
-        self.phase = phases(network)
-        self.wires = {name: coding.wire for name, coding in calibration.inputs.items()}
+        self.phase = phases(network, recipe.attention)
+        self.attentions = Attentions(network, self.phase, recipe.attention, self.steps)
+        self.codings: dict[str, Coded] = {**calibration.inputs, **self.attentions.sent}
+        self.wires = {name: coding.wire for name, coding in self.codings.items()} | self.attentions.wires
 
     def integers(self, layer: NetworkLayer, given: Float | None) -> _Integers:
         """The largest wanted scale whose integers are proven safe: rounding can push a bound over, so scales are tried;
@@ -153,29 +152,37 @@ class _Quantizer:
     def rows(self, layer: NetworkLayer) -> tuple[Rows, int, list[Projection]]:
         """(The layer in its own units, its reset period, what leads into it)."""
         into = self.network.into(layer.name)
-        rows = fold(layer, into, self.calibration.inputs)
-        return (horizon.within(rows, self.steps), self.steps, into) if horizon.sums(layer) else (rows, 0, into)
+        rows, period = fold(layer, into, self.codings), layer.reset_period
+        period = horizon.period(self.network, self.steps) if horizon.sums(layer) else period
+        return (horizon.within(rows, period) if period else rows), period, into
 
     def program(self, made: list[_Integers]) -> Program:
-        """All layers' parts together."""
-        starts = sorted({self.phase[part.layer.name] - 1 for part in made if part.biased})
-        inputs = self.calibration.inputs
+        """All layers' parts together, attentions behind their operands."""
+        starts = sorted({self.phase[part.layer.name] - 1 for part in made if part.biased} | self.attentions.starts)
+        inputs, layers = self.calibration.inputs, self.attentions.between([part.layer for part in made])
         return Program(
             tuple(Input(part.name, part.shape, inputs[part.name].wire) for part in self.network.inputs),
             tuple(AlwaysOn(integers.axon(start), start) for start in starts),
-            tuple(part.layer for part in made),
-            tuple(synapse for part in made for synapse in part.synapses),
+            tuple(layers),
+            (*(synapse for part in made for synapse in part.synapses), *self.attentions.synapses),
             self.network.outputs,
         )
 
     def made(self, layer: NetworkLayer, into: list[Projection], found: Fitted, period: int) -> _Integers:
         """The Program's part, and what it is bounded by."""
         phase = self.phase[layer.name]
-        own = integers.neurons(layer, found.rows, found.unit, phase, period)
+        own = integers.neurons(layer, found.rows, found.unit, phase, period, horizon.alone(layer, self.network))
         biases = integers.biases(layer, found.rows, found.unit, phase)
-        weights = [integers.synapse(p, found, phase - self.phase[p.source] + p.lag) for p in into]
+        weights = [self.synapse(p, found, phase) for p in into]
         limit = bounds.bounds_of(own, [(s, self.wires.get(s.source, Wire())) for s in weights + biases])
         return _Integers(own, weights + biases, bool(biases), found, limit)
+
+    def synapse(self, projection: Projection, found: Fitted, phase: int) -> AnySynapse:
+        """From a layer, or from the last stage of an attention."""
+        read = self.attentions.sent.get(projection.source)
+        source = read.layer if isinstance(read, Read) else projection.source
+        made = integers.synapse(projection, found, phase - self.phase[source] + projection.lag)
+        return read.expanded(made) if isinstance(read, Read) else made
 
 
 def _overflow(limit: bounds.LayerBounds, calibration: Calibration) -> str:

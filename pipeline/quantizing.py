@@ -25,6 +25,7 @@ from spikeport.pipeline.scoring import Part, part_of, shard_size
 from spikeport.pipeline.shard_store import Tree
 from spikeport.sim import fast
 from spikeport.sim.files import require_replaceable
+from spikeport.sim.program import Layer, SigmaDeltaLayer
 from spikeport.sim.progress import Watch
 from spikeport.sim.store import PROGRAM, save_program
 
@@ -68,7 +69,9 @@ def rows(quantized: Quantized) -> list[Row]:
     found = []
     for layer in program.layers:
         exponents = tuple(s.exponent for s in program.into(layer.name) if s.source not in _axons(quantized))
-        ends = (int(layer.threshold.min()), int(layer.threshold.max())) if layer.spikes else None
+        ends = None
+        if isinstance(layer, Layer | SigmaDeltaLayer) and layer.spikes:
+            ends = int(layer.threshold.min()), int(layer.threshold.max())
         found.append(Row(layer.name, layer.size, exponents, ends, quantized.scales[layer.name].overflow))
     return found
 

@@ -14,6 +14,9 @@ Float = NDArray[np.float64]
 MOST_BITS = 8
 METHOD = "spikes"
 
+BUILDS = ("cell", "stock")
+"""Ways to build a KVCell."""
+
 METHODS = {
     "grid": "one scale for a layer, its largest weight at the end of the grid: what most tools do",
     "max-abs": "a scale for each neuron (of a convolution, each channel), its largest weight at the end of the grid",
@@ -43,22 +46,29 @@ class Grid:
             return np.sign(exact)
         return np.asarray(np.clip(np.rint(exact), self.low, self.high), np.float64)
 
-    def neighbor(self, exact: Float, wanted: Float) -> Float:
-        """The one closest to `wanted` of the two whole numbers around `exact`, within the grid."""
+    def around(self, exact: Float) -> tuple[Float, Float]:
+        """The two whole numbers around each, within the grid; with 1 bit -1 and 1. What is 0 stays so."""
         if self.bits == 1:
-            return np.where(exact == 0, 0.0, np.where(wanted < 0, -1.0, 1.0))
-        either = np.clip(np.rint(wanted), np.floor(exact), np.ceil(exact))
-        return np.asarray(np.clip(either, self.low, self.high), np.float64)
+            return -np.sign(np.abs(exact)), np.sign(np.abs(exact))
+        low, high = (np.clip(end(exact), self.low, self.high) for end in (np.floor, np.ceil))
+        return low, high
+
+    def neighbor(self, wanted: Float, low: Float, high: Float) -> Float:
+        """The one of `low` and `high`, as `around` gives them, that is closest to `wanted`."""
+        if self.bits == 1:
+            return np.where(wanted < 0, low, high)
+        return np.asarray(np.minimum(np.maximum(np.rint(wanted), low), high), np.float64)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`bits` of a weight, 1 to 8, and `method`, one of `METHODS`. Raises `SpikeportError` (`option-range`,
-    `method-unknown`).
+    """`bits` of a weight, 1 to 8, and `method`, one of `METHODS`; `attention`, how a KVCell is built: "cell", a process
+    of our own, or "stock", of Lava's. Raises `SpikeportError` (`option-range`, `method-unknown`).
     """
 
     bits: int = MOST_BITS
     method: str = METHOD
+    attention: str = "cell"
 
     def __post_init__(self) -> None:
         whole: Any = self.bits
@@ -68,6 +78,9 @@ class Recipe:
         if self.method not in METHODS:
             what, how = f"{self.method!r} is none", f"Choose one of {', '.join(METHODS)}."
             raise refuse("method-unknown", "method", what, "a scale has to be found somehow", how)
+        if self.attention not in BUILDS:
+            what, how = f"{self.attention!r} is none", f"Choose one of {', '.join(BUILDS)}."
+            raise refuse("option-range", "attention", what, "a key-value cell has to be built somehow", how)
 
     @property
     def grid(self) -> Grid:

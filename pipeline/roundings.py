@@ -10,7 +10,7 @@ What lies between says which rounding costs what.
 | biases | and drives and starts, to the integers of their synapses and registers |
 | thresholds | to mantissas |
 | decays | to 12 bits |
-| truncation | sums shifted down, and what decay leaves, to whole numbers |
+| truncation | sums shifted down, and what decay leaves (also in a key-value cell), to whole numbers |
 | saturation | v to 24 bits |
 """
 
@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline.attention import Attention, KeyValue
+from spikeport.pipeline.carried import collapsed
 from spikeport.pipeline.coding import to_wire
 from spikeport.pipeline.matrices import Matrix, compact, scaled_rows
 from spikeport.pipeline.network import Activity, Network, NetworkLayer, Projection, Rules
@@ -56,6 +58,9 @@ class Integers(Rules):
     def decayed(self, state: Float, keep: Float) -> Float:
         return np.trunc(state * keep) if self.truncation else state * keep
 
+    def faded(self, word: Float, decay: Float) -> Float:
+        return word - np.floor(word * (1 - decay)) if self.truncation else super().faded(word, decay)
+
     def limited(self, v: Float) -> Float:
         edge = arith.STATE_EDGE - 1
         return np.clip(v, -edge, edge) if self.saturation else v
@@ -78,11 +83,17 @@ def run(
         tuple(_nudged(_layer(network, layer, quantized, kinds), nudge) for layer in network.layers),
         tuple(p for layer in network.layers for p in _projections(network, layer, quantized, kinds)),
         network.outputs,
+        tuple(_attention(attention) for attention in network.attentions),
     )
     values = {name: _values(name, quantized, x, kinds) for name, x in stimulus.items()}
     down = frozenset(synapse.name for synapse in quantized.program.synapses if synapse.exponent < 0)
     rules = Integers("truncation" in kinds, "saturation" in kinds, down)
     return float_model.run(between, values, rules=rules, observe=observe)
+
+
+def _attention(attention: Attention) -> Attention:
+    """In units of the Program's integers."""
+    return replace(attention, one=1 / attention.unit) if isinstance(attention, KeyValue) else attention
 
 
 def _values(name: str, quantized: Quantized, x: NDArray[Any], kinds: Collection[str]) -> NDArray[Any]:
@@ -94,7 +105,7 @@ def _values(name: str, quantized: Quantized, x: NDArray[Any], kinds: Collection[
 
 def _rows(network: Network, layer: NetworkLayer, quantized: Quantized) -> tuple[Rows, Float]:
     """(the layer in its own units, aligned units of the Program per unit)."""
-    rows = fold(layer, network.into(layer.name), quantized.inputs)
+    rows = fold(layer, network.into(layer.name), quantized.codings)
     return rows, quantized.units[layer.name]
 
 
@@ -141,7 +152,8 @@ def _projections(
     network: Network, layer: NetworkLayer, quantized: Quantized, kinds: Collection[str]
 ) -> list[Projection]:
     rows, unit = _rows(network, layer, quantized)
-    synapses = {synapse.name: synapse for synapse in quantized.program.into(layer.name)}
+    given = collapsed(quantized.program.into(layer.name), quantized.sent)
+    synapses = {synapse.name: synapse for synapse in given}
     return [
         replace(
             p,

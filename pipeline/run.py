@@ -38,6 +38,7 @@ def port(
     calibration: Any = None,
     bits: int = MOST_BITS,
     method: str = METHOD,
+    attention: str = "cell",
     scales: Any = None,
     dt: float | None = None,
     engines: Sequence[str] = ENGINES,
@@ -57,16 +58,16 @@ def port(
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
     "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`. Weights get
     `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or by the `scales` that `tuning.tune`
-    left, or a file of them. `output`: see `decode.read`; `out`: the bundle's folder. `options`: of engines (`python`,
-    `time_limit` for lava). Samples are scored in shards: on Dask with a `scheduler` (see `places.opened`), kept in
-    `work` until all is done, so that the same call goes on where it was killed. Raises `SpikeportError` for input that
-    cannot be ported; no bundle is written then.
+    left, or a file of them. `attention`: see `Recipe`; `output`: see `decode.read`; `out`: the bundle's folder.
+    `options`: of engines (`python`, `time_limit` for lava). Samples are scored in shards: on Dask with a `scheduler`
+    (see `places.opened`), kept in `work` until all is done, so that the same call goes on where it was killed. Raises
+    `SpikeportError` for input that cannot be ported; no bundle is written then.
     """
     require_sensible(engines, parity_samples, max_loss, out)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
     floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
-    way = Recipe(bits, method), scales, max_loss, Reading(calling, mapping)
+    way = Recipe(bits, method, attention), scales, max_loss, Reading(calling, mapping)
     with places.opened(scheduler, work) as place:
         result = _ported(model, data, labels, asked | {"place": place}, floats, *way)
         if out is not None:

@@ -8,18 +8,20 @@ their voltages are compared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.pipeline.coding import InputCoding
+from spikeport.pipeline.carried import Coded
 from spikeport.pipeline.matrices import Matrix, entries, in_order, row_peaks, row_sums, scaled_rows
 from spikeport.pipeline.network import NetworkLayer, Projection
 from spikeport.pipeline.recipe import Grid
 from spikeport.sim import arith
 from spikeport.sim.errors import refuse
 from spikeport.sim.program import Wire
+from spikeport.sim.wires import Span
 
 Float = NDArray[np.float64]
 WANTED_EXPONENT = 3
@@ -58,8 +60,9 @@ class Rows:
     v_bound: Float
 
 
-def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, InputCoding]) -> Rows:
-    """Fold gains, w_in, r, v_leak, v_reset and input scales into rows.
+def fold(layer: NetworkLayer, projections: list[Projection], codings: Mapping[str, Coded]) -> Rows:
+    """Fold gains, w_in, r, v_leak, v_reset and the scales of what arrives into rows. `codings`: of inputs, and of
+    other sources that send more than 0 and 1.
 
     A drive into v is a bias where nothing remembers the current; behind a synaptic current only v itself can take it.
     """
@@ -73,7 +76,7 @@ def fold(layer: NetworkLayer, projections: list[Projection], codings: dict[str, 
     return Rows(weights, bias, drive, start, *_bounds(layer, weights, wires, bias, drive))
 
 
-def _unit(source: str, codings: dict[str, InputCoding]) -> float:
+def _unit(source: str, codings: Mapping[str, Coded]) -> float:
     """What one integer step of the source stands for."""
     return codings[source].scale if source in codings else 1.0
 
@@ -85,7 +88,7 @@ def _leak_drive(layer: NetworkLayer) -> Float:
 
 
 def _bounds(
-    layer: NetworkLayer, weights: dict[str, Matrix], wires: dict[str, Wire], bias: Float, drive: Float
+    layer: NetworkLayer, weights: dict[str, Matrix], wires: Mapping[str, Wire | Span], bias: Float, drive: Float
 ) -> tuple[Float, Float, Float]:
     """(threshold, largest |u|, largest |v|) under any input, in the model's units; infinite where nothing bounds them.
 
@@ -102,22 +105,32 @@ def _bounds(
         u_up, u_down = _series(up, layer.keep_i), _series(down, layer.keep_i)
         v_up = _series(u_up + np.maximum(drive, 0), layer.keep_v)
         v_down = _series(u_down + np.maximum(-drive, 0), layer.keep_v)
-    threshold, start = reachable(layer, up, drive), np.abs(layer.initial - layer.reset)
-    if layer.spikes:
+    threshold, start = reachable(layer, np.maximum(up, down) if layer.levels else up, drive), _start(layer)
+    if layer.levels:
+        v_up, v_down = v_up + threshold / 2, v_down + threshold / 2
+    elif layer.spikes:
         v_up = np.minimum(v_up, _held_down(layer, u_up + np.maximum(drive, 0), threshold))
     return threshold, np.maximum(u_up, u_down), np.maximum(v_up, v_down) + start
 
 
 def reachable(layer: NetworkLayer, up: Float, drive: Float) -> Float:
     """The threshold above the reset, [neuron]; where `up`, the most that can reach u in a step, and `drive` never bring
-    v there, twice what they do.
+    v there, twice what they do. Levels change at half a threshold already: there it is four times as much, either way.
     """
     threshold = layer.threshold - layer.reset
     if not layer.spikes:
         return threshold
     with np.errstate(divide="ignore", invalid="ignore"):
-        v_up = _series(_series(up, layer.keep_i) + np.maximum(drive, 0), layer.keep_v)
-    return np.minimum(threshold, 2 * (v_up + np.abs(layer.initial - layer.reset)))
+        push = np.abs(drive) if layer.levels else np.maximum(drive, 0)
+        v_up = _series(_series(up, layer.keep_i) + push, layer.keep_v)
+    if layer.levels:
+        return np.where(v_up > 0, np.minimum(threshold, 4 * v_up), threshold)
+    return np.minimum(threshold, 2 * (v_up + _start(layer)))
+
+
+def _start(layer: NetworkLayer) -> Float:
+    """How far v begins from where it resets to."""
+    return np.abs(layer.initial - layer.reset)
 
 
 def _held_down(layer: NetworkLayer, drive: Float, threshold: Float) -> Float:

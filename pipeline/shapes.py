@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.pipeline import extensions
+from spikeport.pipeline.extensions import ATTENTIONS
 from spikeport.pipeline.inspect import PORTS, port_shape
 from spikeport.pipeline.linear import LINEAR, Shape
 from spikeport.pipeline.neurons import NEURONS, PARAMETERS
@@ -44,7 +46,7 @@ class Shapes:
     def _of(self, name: str) -> Shape | None:
         if name not in self._out:
             node = self.nodes[name]
-            own = own_shape(node)
+            own = given_shape(node)
             self._out[name] = own if own is not None else self._mapped(name, node)
         return self._out[name]
 
@@ -89,9 +91,18 @@ class Shapes:
             )
 
 
+def given_shape(node: Any) -> Shape | None:
+    """The shape that a node itself says it gives: that which it takes, but for attention."""
+    if type(node).__name__ in ATTENTIONS:
+        return (node.heads * node.value_size,) if extensions.sound(node) else None
+    return own_shape(node)
+
+
 def own_shape(node: Any) -> Shape | None:
-    """The shape that a node itself says: neurons, ports, Delay; None for what follows its input."""
+    """The shape that a node itself says it takes: neurons, attention, ports, Delay; None for what follows its input."""
     name = type(node).__name__
+    if name in ATTENTIONS:
+        return (node.heads * (2 * node.key_size + node.value_size),) if extensions.sound(node) else None
     if name in NEURONS:
         return tuple(np.shape(getattr(node, PARAMETERS[name][0])))
     if name == "Delay":

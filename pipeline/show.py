@@ -71,12 +71,15 @@ def findings(found: Sequence[Finding], in_json: bool, to: Console = err) -> None
 def examined(found: Examined, in_json: bool, name: str) -> None:
     """Findings, then warnings apart, and a verdict that the warnings do not change."""
     if in_json:
-        as_json({part: [f.as_dict() for f in getattr(found, part)] for part in ("findings", "warnings")})
+        as_json({part: [f.as_dict() for f in getattr(found, part)] for part in ("findings", "warnings", "notes")})
         return
     findings(found.findings, False, out)
     if found.warnings:
         out.print("[bold yellow]warnings[/], which keep it from nothing:")
         findings(found.warnings, False, out)
+    if found.notes:
+        out.print("[bold]notes[/], on primitives that NIR does not have:")
+        findings(found.notes, False, out)
     said = f"{_count(len(found.findings), 'finding')} in {name}"
     said += f", {_count(len(found.warnings), 'warning')}" if found.warnings else ""
     verdict("FAILED" if found.findings else "PASSED", said)

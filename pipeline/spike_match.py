@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 def matched(a: NDArray[Any], b: NDArray[Any], tolerance: int) -> int:
     """The largest number of one-to-one pairs of spikes at most `tolerance` steps apart, summed over trains.
 
-    `a`, `b` 0/1 [sample, step, neuron]. Pairing the oldest open spike of one train with the oldest of the other is
-    optimal on a line; at most one train has open spikes at a time, so a few flags per neuron are the whole state.
+    `a`, `b` 0/1 [sample, step, neuron]; or levels, signed, each as so many spikes of its sign. Pairing the oldest open
+    spike of one train with the oldest of the other is optimal on a line; at most one train has open spikes at a time,
+    so a few flags per neuron are the whole state.
     """
+    if a.dtype.kind == "i":
+        return sum(_units(np.maximum(sign * a, 0), np.maximum(sign * b, 0), tolerance) for sign in (1, -1))
     samples, steps, neurons = a.shape
     open_a = np.zeros((tolerance + 1, samples, neurons), bool)
     open_b = np.zeros_like(open_a)
@@ -41,7 +44,26 @@ def _drop_oldest(waiting: NDArray[np.bool_], where: NDArray[np.bool_]) -> None:
         left &= ~hit
 
 
+def _units(a: NDArray[Any], b: NDArray[Any], tolerance: int) -> int:
+    """The same of whole numbers, each so many spikes: counts instead of flags."""
+    samples, steps, neurons = a.shape
+    waiting = np.zeros((2, tolerance + 1, samples, neurons), np.int64)
+    pairs = 0
+    for t in range(steps):
+        waiting[:, 1:] = waiting[:, :-1]
+        waiting[:, 0] = a[:, t], b[:, t]
+        both = waiting.sum(1).min(0)
+        pairs += int(both.sum())
+        for train in waiting:
+            left = both.copy()
+            for age in range(tolerance, -1, -1):
+                taken = np.minimum(train[age], left)
+                train[age] -= taken
+                left -= taken
+    return pairs
+
+
 def f1(want: NDArray[Any], got: NDArray[Any], tolerance: int) -> float | None:
     """2 * pairs / (spikes of both); None where neither spikes, since then there is nothing to agree on."""
-    spikes = int(want.sum(dtype=np.int64)) + int(got.sum(dtype=np.int64))
+    spikes = int(np.abs(want).sum(dtype=np.int64)) + int(np.abs(got).sum(dtype=np.int64))
     return 2 * matched(want, got, tolerance) / spikes if spikes else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeport.pipeline import inspect
 from spikeport.pipeline.linear import Shape
-from spikeport.pipeline.shapes import own_shape
+from spikeport.pipeline.shapes import given_shape, own_shape
 from spikeport.sim.errors import Finding
 
 Edge = tuple[str, str]
@@ -66,7 +66,7 @@ def _shape(node: Any, gives: bool) -> Shape | None:
     if _kind(node) in ("Affine", "Linear"):
         shape: Shape = np.shape(node.weight)
         return shape[:1] if gives else shape[1:]
-    return own_shape(node)
+    return given_shape(node) if gives else own_shape(node)
 
 
 @dataclass

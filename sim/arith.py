@@ -175,3 +175,50 @@ def payload(delta: int, exponent: int) -> int:
     Source: PySigmaDeltaModelFixed.run_spk, `np.right_shift(s_out_scaled, self.state_exp)`.
     """
     return delta >> exponent
+
+
+LEVEL_MIN, LEVEL_MAX = -128, 127
+"""What a graded LIF neuron may send: 8 bits."""
+PAYLOAD_BITS_MAX = 24
+"""Of a graded spike. Source: Lava's graded ports (24 bits, not enforced by its CPU models)."""
+
+
+def level(v: int, threshold: int, low: int, high: int) -> int:
+    """The whole number of thresholds nearest to v, halves upward, within low..high; v is then less by as many.
+
+    S = clip(round(U / theta), 0, D), U <- U - S theta. Source: NI-LIF, arXiv:2604.12365 section 3 (theta = 1); with
+    -1..1 SpikeLM's ternary neuron, whose firing threshold is half its amplitude.
+    """
+    whole = threshold << ALIGN
+    return max(low, min(high, (2 * v + whole) // (2 * whole)))
+
+
+def relayed(total: int, relu: bool) -> int:
+    """The input's sum, or what of it is above 0. Source: PyGradedVecModelFixed, PyGradedReluVecModelFixed."""
+    return max(0, total) if relu else total
+
+
+def product(code: int, low_bits: int) -> int:
+    """wrap32(a * b) for the code b * 2**low_bits + a, 0 <= a < 2**low_bits; b may be negative.
+
+    Source: ProdNeuron, which has a port for each. (Lava lava/proc/prodneuron; its exp is 0 here.)
+    """
+    return wrap32((code & (2**low_bits - 1)) * (code >> low_bits))
+
+
+KEY, VALUE, QUERY = 1, 2, 4
+"""Weights of the three lines into a key-value cell."""
+CELL_DECAY_MAX = 15
+CELL_FRACTION_MAX = 15
+CELL_WORDS_MAX = 64
+
+
+def key_value(word: int, code: int, shift: int, fraction: int) -> int:
+    """The new word: word - (word >> shift), nothing taken where shift is 0; 2**fraction more where key and value meet.
+
+    It is sent where the code has QUERY: after the token's own key and value, so that causal masks hold the diagonal.
+    Exactly (Q K^T * M) V by a running sum of k v^T (Katharopoulos et al., 2020, arXiv:2006.16236); the decay is
+    RetNet's (Sun et al., 2023, arXiv:2307.08621) with 1 - 2**-shift.
+    """
+    kept = word - (word >> shift) if shift else word
+    return kept + (1 << fraction) if code & (KEY | VALUE) == KEY | VALUE else kept

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import arith
-from spikeport.sim.parts import ExtendedLayer
+from spikeport.sim.parts import ExtendedLayer, GradedLayer, GradedLifLayer, KVLayer
+from spikeport.sim.wires import Span
 
 if TYPE_CHECKING:
-    from spikeport.sim.parts import Layer, Wire
+    from spikeport.sim.parts import Layer, Source, Wire
     from spikeport.sim.program import Program
     from spikeport.sim.synapses import AnySynapse
 
@@ -76,7 +77,7 @@ def _near(values: Int64) -> Int64:
     return np.clip(values, -FAR, FAR)
 
 
-def _sums(synapse: AnySynapse, wire: Wire) -> list[Interval]:
+def _sums(synapse: AnySynapse, wire: Wire | Span) -> list[Interval]:
     """What the sum of mantissa * spike can be, for each of the delays."""
     found = []
     for delay in np.unique(synapse.delay):
@@ -85,9 +86,29 @@ def _sums(synapse: AnySynapse, wire: Wire) -> list[Interval]:
     return found
 
 
+def carried(source: Source) -> Wire | Span:
+    """What a source's spikes can be by its own rule: levels, or nothing below 0; else whatever its wire carries."""
+    if isinstance(source, GradedLifLayer):
+        return Span(source.low, source.high)
+    if isinstance(source, KVLayer) or (isinstance(source, GradedLayer) and source.relu):
+        return Span(0, source.wire.high)
+    return source.wire
+
+
+def drive(size: int, incoming: Sequence[tuple[AnySynapse, Wire | Span]]) -> Interval:
+    """What all synapses together can bring to each of `size` neurons in a step, shifted and added."""
+    low, high = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for synapse, wire in incoming:
+        for part in _sums(synapse, wire):
+            low = _near(low + _near(shift(part.low, synapse.exponent)))
+            high = _near(high + _near(shift(part.high, synapse.exponent)))
+    return Interval(low, high)
+
+
 def layer_bounds(program: Program, layer: Layer) -> LayerBounds:
     """`bounds_of` for a layer of a Program."""
-    return bounds_of(layer, [(synapse, program.sources[synapse.source].wire) for synapse in program.into(layer.name)])
+    incoming = [(synapse, carried(program.sources[synapse.source])) for synapse in program.into(layer.name)]
+    return bounds_of(layer, incoming)
 
 
 def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
@@ -96,31 +117,30 @@ def stays_below_threshold(layer: Layer, limit: LayerBounds) -> bool:
     return limit.v is not None and limit.v_safe and bool((limit.v.high <= level).all())
 
 
-def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire]]) -> LayerBounds:
+def bounds_of(layer: Layer, incoming: Sequence[tuple[AnySynapse, Wire | Span]]) -> LayerBounds:
     """Bounds of a layer's input, u and v under every possible input of the declared wires.
 
     u: |decay(u)| <= |u| (4096 - d) / 4096 gives the geometric limit |A| * 4096 / d. v the same with u + bias as drive;
     a spiking neuron's v starts each step at or below its threshold, which bounds v from above even without a leak.
     Rounding towards zero only shrinks magnitudes, so the limits hold for the integers too.
     """
-    sums = [(synapse.exponent, part) for synapse, wire in incoming for part in _sums(synapse, wire)]
     zero = np.zeros(layer.size, np.int64)
-    widest, drive = Interval(zero, zero), Interval(zero, zero)
-    for exponent, part in sums:
+    widest, total = Interval(zero, zero), drive(layer.size, incoming)
+    for part in (part for synapse, wire in incoming for part in _sums(synapse, wire)):
         widest = Interval(np.minimum(widest.low, part.low), np.maximum(widest.high, part.high))
-        low, high = (_near(shift(end, exponent)) for end in (part.low, part.high))
-        drive = Interval(_near(drive.low + low), _near(drive.high + high))
-    low, high = _near(drive.low << arith.ALIGN), _near(drive.high << arith.ALIGN)
+    low, high = _near(total.low << arith.ALIGN), _near(total.high << arith.ALIGN)
     u = _geometric(low, high, layer.decay_u)
     if layer.reset_period:
         u = _limited(low, high, layer.reset_period, u)
-    return LayerBounds(widest, drive, u, None if u is None else _voltage(layer, u))
+    return LayerBounds(widest, total, u, None if u is None else _voltage(layer, u))
 
 
 def _voltage(layer: Layer, u: Interval) -> Interval | None:
     bias = layer.register_bias
     low, high = np.minimum(u.low + bias, 0), np.maximum(u.high + bias, 0)
     level = layer.threshold.astype(np.int64) << arith.ALIGN
+    if isinstance(layer, GradedLifLayer):
+        return _leveled(layer, low, high, level)
     if isinstance(layer, ExtendedLayer):
         return _started(layer, _extended(layer, low, high, level))
     return _bounded(layer, low, high, high + (level * (arith.DECAY_ONE - layer.decay_v) >> 12) + 1)
@@ -151,6 +171,13 @@ def _extended(layer: ExtendedLayer, low: Int64, high: Int64, level: Int64) -> In
         return _bounded(layer, low, high, top)
     v = _geometric(low, high, layer.decay_v)
     return _limited(low, high, layer.reset_period, v) if layer.reset_period else v
+
+
+def _leveled(layer: GradedLifLayer, low: Int64, high: Int64, level: Int64) -> Interval | None:
+    """What levels leave of v is nearer to 0 than it was, or no more than half a threshold from it."""
+    v = _geometric(low, high, layer.decay_v)
+    v = _limited(low, high, layer.reset_period, v) if layer.reset_period else v
+    return v and Interval(v.low - level // 2, v.high + level // 2)
 
 
 def _started(layer: ExtendedLayer, v: Interval | None) -> Interval | None:

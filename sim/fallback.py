@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 
 from spikeport.sim import arith, kernels
 from spikeport.sim.parts import ROLES
-from spikeport.sim.program import AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer, SparseSynapse, Synapse
+from spikeport.sim.program import (
+    AnyLayer,
+    ExtendedLayer,
+    GradedLayer,
+    GradedLifLayer,
+    KVLayer,
+    Layer,
+    ProductLayer,
+    Program,
+    SigmaDeltaLayer,
+    SparseSynapse,
+    Synapse,
+)
 from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
 from spikeport.sim.trace import LayerTrace, Trace
@@ -65,7 +77,7 @@ class _Group(ABC):
     """A layer's state for a batch of samples."""
 
     def __init__(self, layer: AnyLayer, samples: int) -> None:
-        self.period = layer.reset_period
+        self.period, self.t = layer.reset_period, 0
         self.u = np.zeros((samples, layer.size), np.int32)
         self.v = np.zeros_like(self.u)
 
@@ -73,6 +85,7 @@ class _Group(ABC):
         """Model step t: from the input `total` to `spikes`, both [sample, neuron]."""
         if self.period and t % self.period == 0:
             self.clear()
+        self.t = t
         self.advance(total, spikes)
 
     def clear(self) -> None:
@@ -130,8 +143,69 @@ class _SigmaDelta(_Group):
         kernels.step_sigma_delta(total, self.u, self.v, self.residue, self.bias, self.level, *self.rule, spikes)
 
 
+class _GradedLif(_Lif):
+    """That of a GradedLifLayer."""
+
+    def __init__(self, layer: GradedLifLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.low, self.high = layer.low, layer.high
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        lif = (total, self.u, self.v, self.decay_u, self.decay_v, self.bias, self.level, spikes)
+        kernels.step_graded_lif(*lif, self.low, self.high)
+
+
+class _Relay(_Group):
+    """That of a GradedLayer."""
+
+    def __init__(self, layer: GradedLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.relu = layer.relu
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        self.u[:], self.v[:] = total, np.maximum(total, 0) if self.relu else total
+        spikes[:] = self.v
+
+
+class _Product(_Group):
+    """That of a ProductLayer."""
+
+    def __init__(self, layer: ProductLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.one = 2**layer.low_bits
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        self.u[:], self.v[:] = total, (total.astype(np.int64) % self.one) * (total.astype(np.int64) // self.one)
+        spikes[:] = self.v
+
+
+class _Cells(_Group):
+    """That of a KVLayer."""
+
+    def __init__(self, layer: KVLayer, samples: int) -> None:
+        super().__init__(layer, samples)
+        self.words = np.zeros((layer.words, *self.u.shape), np.int32)
+        self.decay, self.one = layer.decay.astype(np.int64), 2**layer.fraction
+
+    def clear(self) -> None:
+        self.words[:] = 0
+
+    def advance(self, total: NDArray[np.int32], spikes: NDArray[Any]) -> None:
+        word = self.words[self.t % len(self.words)]
+        kernels.step_cells(total, word, self.decay, self.one, spikes)
+        self.u[:], self.v[:] = total, word
+
+
 SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
-NEURONS: dict[str, Any] = {"lif": _Lif, "extended_lif": _ExtendedLif, "sigma_delta": _SigmaDelta}
+NEURONS: dict[str, Any] = {
+    "lif": _Lif,
+    "extended_lif": _ExtendedLif,
+    "graded_lif": _GradedLif,
+    "sigma_delta": _SigmaDelta,
+    "graded": _Relay,
+    "product": _Product,
+    "kv_cell": _Cells,
+}
 """Operation -> its kernel in this engine."""
 
 

@@ -137,12 +137,14 @@ class Flow:
         self._signals = {**inputs, **outs}
         self._signals |= {name: self.tails.extended(name, steps) for name in self.tails.kept}
         for group in self.plan.groups:
-            if len(group) == 1 and group[0].alone:
-                self._run(group[0], outs[group[0].name], 0, steps)
-            else:
+            if len(group) > 1:
                 for t in range(steps):
                     for layer in group:
                         self._run(layer, outs[layer.name], t, 1)
+                continue
+            (layer,), at_once = group, steps if group[0].alone else group[0].ahead
+            for t in range(0, steps, at_once):
+                self._run(layer, outs[layer.name], t, min(at_once, steps - t))
         for name in self.tails.kept:
             self.tails.keep(name, self._signals[name].spikes)
         self.time += steps

@@ -194,6 +194,51 @@ def step_sigma_delta(
 
 
 @numba.njit(cache=True, nogil=True)
+def step_graded_lif(
+    total: Array,
+    u: Array,
+    v: Array,
+    decay_u: Array,
+    decay_v: Array,
+    bias: Array,
+    level: Array,
+    spikes: Array,
+    low: int,
+    high: int,
+) -> None:
+    """As `step_lif`, with `spikes` int32: how many times `level` v is, to the nearest, from `low` to `high`."""
+    samples, neurons = u.shape
+    for k in range(samples):
+        for i in range(neurons):
+            current = _current(u[k, i], total[k, i], decay_u[i])
+            voltage = _voltage(v[k, i], current, bias[i], decay_v[i])
+            nearest = (voltage + level[i] // 2) // level[i]
+            sent = min(max(nearest, np.int64(low)), np.int64(high))
+            u[k, i] = np.int32(current)
+            v[k, i] = np.int32(voltage - sent * level[i])
+            spikes[k, i] = np.int32(sent)
+
+
+@numba.njit(cache=True, nogil=True)
+def step_cells(total: Array, word: Array, decay: Array, one: int, spikes: Array) -> None:
+    """One step of every sample and key-value cell, in place: `word` and `spikes` int32 [sample, neuron].
+
+    `total` int32 [sample, neuron] is the code: bit 0 key, bit 1 value, bit 2 query; `decay` int64 [neuron] is how far a
+    word is shifted for what it loses, 0 for nothing; `one` is what a coincidence adds.
+    """
+    samples, neurons = word.shape
+    for k in range(samples):
+        for i in range(neurons):
+            code, held = np.int64(total[k, i]), np.int64(word[k, i])
+            if decay[i] > 0:
+                held -= held >> decay[i]
+            if code % 4 == 3:
+                held += one
+            word[k, i] = np.int32(held)
+            spikes[k, i] = word[k, i] if code // 4 % 2 else np.int32(0)
+
+
+@numba.njit(cache=True, nogil=True)
 def _current(u: Any, total: Any, decay: Any) -> Any:
     aligned = np.int64(np.int32(np.int64(total) << 6))
     magnitude = (np.int64(abs(np.int64(u))) * (4096 - decay)) >> 12

@@ -35,7 +35,9 @@ SPARE = 8
 
 @numba.njit(cache=True, nogil=True)
 def list_row(spikes: Array, base: int, axons: int, events: Array, at: int) -> int:
-    """List the axons that spike in spikes[base..base + axons], uint8, in `events` from `at` on; returns their end."""
+    """List the axons that spike in spikes[base..base + axons], uint8 or int32, in `events` from `at` on; returns their
+    end.
+    """
     whole = axons - axons % 64
     for j in range(0, whole, 64):
         mask: Any = not_zero64(spikes, base + j)
@@ -71,16 +73,18 @@ def list_graded(
     spikes: Array, sample: int, samples: int, begin: int, steps: int, events: Array, payloads: Array, starts: Array
 ) -> None:
     """As `list_events`, of spikes int32, with what each carries in `payloads`."""
-    axons = spikes.shape[2]
+    _, kept, axons = spikes.shape
+    flat = spikes.reshape(-1)
     at = 0
     for r in range(samples * steps):
         starts[r] = at
         t = begin + r % steps
         if t >= 0:
-            for j in range(axons):
-                payload = spikes[sample + r // steps, t, j]
-                events[at], payloads[at] = j, payload
-                at += payload != 0
+            base = ((sample + r // steps) * kept + t) * axons
+            end = list_row(flat, base, axons, events, at)
+            for e in range(at, end):
+                payloads[e] = flat[base + events[e]]
+            at = end
     starts[samples * steps] = at
 
 
@@ -174,23 +178,25 @@ def add_runs(
 ) -> None:  # fmt: skip
     """Add synapses that lie in runs: axon j has runs first[j]..first[j + 1], each (target, place, length) says that
     `length` weights of `values` int8 from `place` on lead to the targets from `target` on; `first` and `runs` uint32.
-    `payloads` int32 of graded spikes; empty for binary ones.
+    `payloads` int32 of graded spikes; empty for binary ones. The former take a shift to the left with them, so
+    that rows with few events need no sums of their own.
     """
     graded = len(payloads) > 0
+    direct, left = exponent == 0 or (graded and exponent > 0), np.int32(max(exponent, 0))
     scratch = np.zeros(stride, np.int32)
     for r in range(len(starts) - 1):
         if starts[r] == starts[r + 1]:
             continue
-        out, base = (total, r * stride) if exponent == 0 else (scratch, 0)
+        out, base = (total, r * stride) if direct else (scratch, 0)
         for e in range(starts[r], starts[r + 1]):
             axon = events[e]
             for k in range(first[axon], first[axon + 1]):
                 at, place, length = base + runs[k, 0], np.int64(runs[k, 1]), np.int64(runs[k, 2])
                 if graded:
-                    _run_times(values, place, payloads[e], out, at, length)
+                    _run_times(values, place, left32(payloads[e], left), out, at, length)
                 else:
                     _run(values, place, out, at, length)
-        if exponent != 0:
+        if not direct:
             _flush(scratch, exponent, total, r * stride)
 
 

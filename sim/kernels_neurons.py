@@ -48,7 +48,7 @@ def _decay(x, keep):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _current(u, total, keep):  # type: ignore[no-untyped-def]
+def next_current(u, total, keep):  # type: ignore[no-untyped-def]
     x = add32(_decay(u, keep), left32(total, np.int32(6)))
     down = TURN if x > EDGE else NOTHING
     up = TURN if x <= -EDGE else NOTHING
@@ -56,7 +56,7 @@ def _current(u, total, keep):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _voltage(v, current, bias, keep):  # type: ignore[no-untyped-def]
+def next_voltage(v, current, bias, keep):  # type: ignore[no-untyped-def]
     x = add32(add32(_decay(v, keep), current), bias)
     x = HIGHEST if x > HIGHEST else x
     return LOWEST if x < LOWEST else x
@@ -67,8 +67,8 @@ def lif_row(total, u, v, rates, spikes):  # type: ignore[no-untyped-def]
     """One step of some neurons of one sample, all arrays [neuron]; `rates` (keep_u, keep_v, bias, level)."""
     keep_u, keep_v, bias, level = rates
     for i in range(len(u)):
-        current = _current(u[i], total[i], keep_u[i])
-        voltage = _voltage(v[i], current, bias[i], keep_v[i])
+        current = next_current(u[i], total[i], keep_u[i])
+        voltage = next_voltage(v[i], current, bias[i], keep_v[i])
         fired = voltage > level[i]
         u[i] = current
         v[i] = NOTHING if fired else voltage
@@ -80,9 +80,9 @@ def extended_row(total, u, v, rates, spikes, reset, refractory, spiked, waiting)
     """As `lif_row`, for another reset and refractory steps; `spiked` uint8 and `waiting` int32 are state as u and v."""
     keep_u, keep_v, bias, level = rates
     for i in range(len(u)):
-        current = _current(u[i], total[i], keep_u[i])
+        current = next_current(u[i], total[i], keep_u[i])
         before = v[i]
-        voltage = _voltage(before, current, bias[i], keep_v[i])
+        voltage = next_voltage(before, current, bias[i], keep_v[i])
         owes = (reset == DELAYED and spiked[i] != 0) or (reset == GUARDED and before > level[i])
         tested = sub32(voltage, level[i] if owes else NOTHING)
         free = waiting[i] <= 0

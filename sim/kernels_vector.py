@@ -63,10 +63,11 @@ def bits_set(_: Any, mask: Any) -> Any:
 
 @intrinsic
 def not_zero64(_: Any, values: Any, at: Any) -> Any:
-    """A uint64 whose bit i says whether `values[at + i]`, uint8, is not 0."""
+    """A uint64 whose bit i says whether `values[at + i]`, uint8 or int32, is not 0."""
+    element = ir.IntType(values.dtype.bitwidth)
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        read = _Arrays(context, builder, signature, given).vector(0, given[1], BYTE, 64)
+        read = _Arrays(context, builder, signature, given).vector(0, given[1], element, 64)
         return builder.bitcast(builder.icmp_unsigned("!=", read, ir.Constant(read.type, None)), LONG)
 
     return types.uint64(values, types.intp), code

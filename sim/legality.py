@@ -6,13 +6,14 @@ Checked when a Program is made, so that no engine has to ask again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.sim import arith, bounds
+from spikeport.sim import arith, bounds, graded_bounds
 from spikeport.sim.errors import Finding, SpikeportError
-from spikeport.sim.parts import ROLES, ExtendedLayer, Layer, SigmaDeltaLayer
+from spikeport.sim.graded import GradedBase, KVLayer, ProductLayer
+from spikeport.sim.parts import ROLES, ExtendedLayer, GradedLifLayer, Layer, SigmaDeltaLayer
 from spikeport.sim.synapses import SparseSynapse
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spikeport.sim.program import Program
     from spikeport.sim.synapses import AnySynapse
 
+_FITS = "what a spike carries must provably fit its wire (sim/graded_bounds.py)"
 _RULE = "the arithmetic loihi-24 gives this field its width (sim/arith.py)"
 
 
@@ -35,6 +37,9 @@ def require_legal(program: Program) -> None:
     if not findings:
         readouts = [layer for layer in program.layers if isinstance(layer, Layer) and not layer.spikes]
         findings += [f for layer in readouts for f in _readout(program, layer)]
+        for layer in program.layers:
+            if isinstance(layer, GradedBase):
+                findings += [_broken(layer.name, what, _FITS) for what in graded_bounds.problems(program, layer)]
     if findings:
         raise SpikeportError(*findings)
 
@@ -77,36 +82,58 @@ def _axons(program: Program) -> Iterator[Finding]:
             yield _broken(part.name, f"shape {part.shape} holds nothing", "an input needs at least one axon")
 
 
+Ranges = dict[str, tuple[Any, int, int]]
+"""Field -> (its values, the least and the largest allowed)."""
+
+
 def _layer(layer: AnyLayer) -> Iterator[Finding]:
-    ranges = {
-        "threshold": (layer.threshold, 0, arith.THRESHOLD_MAX),
-        "bias": (layer.bias, arith.BIAS_MIN, arith.BIAS_MAX),
-        "phase": (np.array([layer.phase]), 1, 2**20),
-        "reset_period": (np.array([layer.reset_period]), 0, 2**31 - 1),
-    }
-    if isinstance(layer, Layer):
-        ranges |= {
-            "decay_u": (layer.decay_u, 0, arith.DECAY_ONE),
-            "decay_v": (layer.decay_v, 0, arith.DECAY_ONE),
-            "bias_exponent": (np.array([layer.bias_exponent]), 0, arith.BIAS_EXPONENT_MAX),
-        }
-    if isinstance(layer, SigmaDeltaLayer):
-        exponents = np.array([layer.spike_exponent, layer.state_exponent])
-        ranges |= {"exponents": (exponents, 0, arith.SIGMA_DELTA_EXPONENT_MAX)}
-        yield from _sigma_delta(layer)
-    if isinstance(layer, ExtendedLayer):
-        ranges |= {
-            "start": (layer.start, 1 - arith.STATE_EDGE, arith.STATE_EDGE - 1),
-            "refractory": (np.array([layer.refractory]), 0, arith.REFRACTORY_MAX),
-        }
-        if layer.reset not in arith.RESETS:
-            yield _broken(layer.name, f"reset {layer.reset!r}, known are {', '.join(arith.RESETS)}")
     if layer.size < 1:
         yield _broken(layer.name, f"shape {layer.shape} holds no neuron")
         return
-    for field, (values, low, high) in ranges.items():
+    for field, (given, low, high) in _ranges(layer).items():
+        values = np.asarray(given)
         if values.min() < low or values.max() > high:
             yield _broken(layer.name, f"{field} is {values.min()}..{values.max()}, allowed is {low}..{high}")
+    if isinstance(layer, SigmaDeltaLayer):
+        yield from _sigma_delta(layer)
+    if isinstance(layer, ExtendedLayer) and layer.reset not in arith.RESETS:
+        yield _broken(layer.name, f"reset {layer.reset!r}, known are {', '.join(arith.RESETS)}")
+    if isinstance(layer, GradedLifLayer) and not layer.spikes:
+        yield _broken(layer.name, "it does not spike", "levels are sent; a read-out is a LIF that never fires")
+
+
+def _ranges(layer: AnyLayer) -> Ranges:
+    ranges: Ranges = {"phase": (layer.phase, 1, 2**20), "reset_period": (layer.reset_period, 0, 2**31 - 1)}
+    if isinstance(layer, Layer | SigmaDeltaLayer):
+        least = int(isinstance(layer, GradedLifLayer))
+        ranges["threshold"] = (layer.threshold, least, arith.THRESHOLD_MAX)
+        ranges["bias"] = (layer.bias, arith.BIAS_MIN, arith.BIAS_MAX)
+    else:
+        ranges |= _graded_ranges(layer)
+    if isinstance(layer, Layer):
+        ranges["decay_u"] = (layer.decay_u, 0, arith.DECAY_ONE)
+        ranges["decay_v"] = (layer.decay_v, 0, arith.DECAY_ONE)
+        ranges["bias_exponent"] = (layer.bias_exponent, 0, arith.BIAS_EXPONENT_MAX)
+    if isinstance(layer, SigmaDeltaLayer):
+        exponents = [layer.spike_exponent, layer.state_exponent]
+        ranges["exponents"] = (exponents, 0, arith.SIGMA_DELTA_EXPONENT_MAX)
+    if isinstance(layer, ExtendedLayer):
+        ranges["start"] = (layer.start, 1 - arith.STATE_EDGE, arith.STATE_EDGE - 1)
+        ranges["refractory"] = (layer.refractory, 0, arith.REFRACTORY_MAX)
+    if isinstance(layer, GradedLifLayer):
+        ranges["low"], ranges["high"] = (layer.low, arith.LEVEL_MIN, 0), (layer.high, 1, arith.LEVEL_MAX)
+    return ranges
+
+
+def _graded_ranges(layer: GradedBase) -> Ranges:
+    ranges: Ranges = {"bits": (layer.bits, 2, arith.PAYLOAD_BITS_MAX), "longest": (layer.longest, 0, 2**31 - 1)}
+    if isinstance(layer, ProductLayer):
+        ranges["low_bits"] = (layer.low_bits, 1, arith.PAYLOAD_BITS_MAX)
+    if isinstance(layer, KVLayer):
+        ranges["decay"] = (layer.decay, 0, arith.CELL_DECAY_MAX)
+        ranges["fraction"] = (layer.fraction, 0, arith.CELL_FRACTION_MAX)
+        ranges["words"] = (layer.words, 1, arith.CELL_WORDS_MAX)
+    return ranges
 
 
 def _sigma_delta(layer: SigmaDeltaLayer) -> Iterator[Finding]:

@@ -8,48 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.integer[Any]]
+from spikeport.sim.graded import GradedLayer, KVLayer, ProductLayer
+from spikeport.sim.wires import BINARY, IntArray, PerNeuron, Wire, frozen, size_of
 
-
-def frozen(values: Any, dtype: Any, shape: tuple[int, ...] | None = None) -> IntArray:
-    """A read-only integer array, broadcast to `shape` where one is given; a value that does not fit `dtype` raises."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iub":
-        raise TypeError(f"integers wanted, got {array.dtype}")
-    info = np.iinfo(dtype)
-    if array.size and (int(array.min()) < info.min or int(array.max()) > info.max):
-        raise OverflowError(f"values {array.min()}..{array.max()} do not fit {np.dtype(dtype)}")
-    array = np.array(array if shape is None else np.broadcast_to(array, shape), dtype=dtype)
-    array.setflags(write=False)
-    return array
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
-
-
-@dataclass(frozen=True)
-class Wire:
-    """What one spike carries: `bits` = 1 is binary (0 or 1); more is a signed integer of that many bits."""
-
-    bits: int = 1
-
-    @property
-    def graded(self) -> bool:
-        return self.bits > 1
-
-    @property
-    def dtype(self) -> Any:
-        """What a run keeps its spikes in."""
-        return np.int32 if self.graded else np.uint8
-
-    @property
-    def low(self) -> int:
-        return -(2 ** (self.bits - 1)) if self.graded else 0
-
-    @property
-    def high(self) -> int:
-        return 2 ** (self.bits - 1) - 1 if self.graded else 1
+__all__ = ["AlwaysOn", "GradedLayer", "Input", "IntArray", "KVLayer", "ProductLayer", "Wire", "frozen"]
 
 
 @dataclass(frozen=True)
@@ -58,12 +20,12 @@ class Input:
 
     name: str
     shape: tuple[int, ...]
-    wire: Wire = Wire()
+    wire: Wire = BINARY
     phase = 0
 
     @property
     def size(self) -> int:
-        return _size(self.shape)
+        return size_of(self.shape)
 
 
 @dataclass(frozen=True)
@@ -81,23 +43,8 @@ class AlwaysOn:
     size = 1
 
 
-class _PerNeuron:
-    """What all layers share: `arrays` names the fields that hold one integer per neuron."""
-
-    shape: tuple[int, ...]
-    arrays: ClassVar[tuple[str, ...]]
-
-    def __post_init__(self) -> None:
-        for field in self.arrays:
-            object.__setattr__(self, field, frozen(getattr(self, field), np.int32, (self.size,)))
-
-    @property
-    def size(self) -> int:
-        return _size(self.shape)
-
-
 @dataclass(frozen=True, eq=False)
-class Layer(_PerNeuron):
+class Layer(PerNeuron):
     """Current-based leaky integrate-and-fire neurons; IF and the non-spiking read-out LI are settings of it.
 
     Per neuron: `decay_u`, `decay_v` (0..4096, 4096 forgets at once), `threshold` (mantissa, 17 bits), `bias`
@@ -143,11 +90,27 @@ class ExtendedLayer(Layer):
     settings: ClassVar[tuple[str, ...]] = (*Layer.settings, "reset", "refractory")
 
 
+@dataclass(frozen=True, eq=False)
+class GradedLifLayer(Layer):
+    """LIF neurons that send how many thresholds v is worth, to the nearest, from `low` to `high`, and keep what is
+    left of v: NI-LIF (normalized integer LIF) with 0..D, ternary neurons with -1..1. See `arith.level`.
+    """
+
+    low: int = 0
+    high: int = 4
+    operation = "graded_lif"
+    settings: ClassVar[tuple[str, ...]] = (*Layer.settings, "low", "high")
+
+    @property
+    def wire(self) -> Wire:  # type: ignore[override]
+        return Wire(max(self.high, -self.low - 1).bit_length() + 1)
+
+
 ROLES = ("delta", "sigma_delta", "sigma")
 
 
 @dataclass(frozen=True, eq=False)
-class SigmaDeltaLayer(_PerNeuron):
+class SigmaDeltaLayer(PerNeuron):
     """Neurons that send how much their activation changed, once that is `threshold` or more, as graded spikes.
 
     `role` "delta": the activation is the input itself, which is how values enter; "sigma_delta": the ReLU of the sum
@@ -186,7 +149,15 @@ class SigmaDeltaLayer(_PerNeuron):
         return self.spike_exponent + self.state_exponent
 
 
-AnyLayer = Layer | SigmaDeltaLayer
+AnyLayer = Layer | SigmaDeltaLayer | GradedLayer | ProductLayer | KVLayer
 Source = Input | AlwaysOn | AnyLayer
-LAYERS: dict[str, type[AnyLayer]] = {"lif": Layer, "extended_lif": ExtendedLayer, "sigma_delta": SigmaDeltaLayer}
+LAYERS: dict[str, type[AnyLayer]] = {
+    "lif": Layer,
+    "extended_lif": ExtendedLayer,
+    "graded_lif": GradedLifLayer,
+    "sigma_delta": SigmaDeltaLayer,
+    "graded": GradedLayer,
+    "product": ProductLayer,
+    "kv_cell": KVLayer,
+}
 """Operation -> its type."""

@@ -10,14 +10,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.sim import arith, kernels_events, kernels_neurons
+from spikeport.sim import kernels_events
 from spikeport.sim.layout import Order, Rows, Runs, columns, orders, padded, rows, runs, whole_runs
 from spikeport.sim.order import groups
-from spikeport.sim.parts import ROLES
-from spikeport.sim.program import AlwaysOn, AnyLayer, ExtendedLayer, Layer, Program, SigmaDeltaLayer
+from spikeport.sim.plan_rules import NEURONS
+from spikeport.sim.program import AlwaysOn, AnyLayer, Program
 from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
 
 Array = NDArray[Any]
+__all__ = ["NEURONS", "SYNAPSES", "LayerPlan", "Origin", "Plan", "Projection", "event_type", "plan"]
 NO_PAYLOADS = np.zeros(0, np.int32)
 _SHORT = 2**16
 
@@ -90,6 +91,11 @@ class LayerPlan:
     def alone(self) -> bool:
         """Whether it can run all steps of a window in one call."""
         return self.feedback is not None or not self.own
+
+    @cached_property
+    def ahead(self) -> int:
+        """How many steps it can run, of a group that it is alone in, before its own spikes reach it."""
+        return min(projection.origin.lag for projection in self.own)
 
     @cached_property
     def itself(self) -> Origin:
@@ -226,41 +232,10 @@ class _Sparse:
         return runs(*columns(synapse, source, target, axons), count)
 
 
-Rule = tuple[tuple[Any, ...], tuple[Array, ...], Any]
-"""(what the neurons' kernel takes as `rule`, the state of one sample, the kernel)."""
-
-
-def _lif(layer: Layer, order: Order) -> Rule:
-    keeps = (arith.DECAY_ONE - layer.decay_u, arith.DECAY_ONE - layer.decay_v)
-    fields = (*keeps, layer.register_bias, layer.threshold.astype(np.int64) << arith.ALIGN)
-    zero = np.zeros(layer.size, np.int32)
-    rule = (*(_per_neuron(values, order) for values in fields), layer.reset_period, zero)
-    return rule, (zero, zero), kernels_neurons.step_lif
-
-
-def _extended_lif(layer: ExtendedLayer, order: Order) -> Rule:
-    rule, (zero, _), _ = _lif(layer, order)
-    start = _per_neuron(layer.start, order)
-    more = (arith.RESETS.index(layer.reset), layer.refractory, start)
-    return (*rule, *more), (zero, start, zero.astype(np.uint8), zero), kernels_neurons.step_extended
-
-
-def _sigma_delta(layer: SigmaDeltaLayer, order: Order) -> Rule:
-    bias, level = (_per_neuron(x.astype(np.int64) << layer.exponent, order) for x in (layer.bias, layer.threshold))
-    zero = np.zeros(layer.size, np.int32)
-    role = (ROLES.index(layer.role), layer.exponent, layer.state_exponent)
-    return (bias, level, layer.reset_period, zero, *role), (zero, zero, zero), kernels_neurons.step_sigma_delta
-
-
-def _per_neuron(values: Array, order: Order) -> Array:
-    return np.array(order.kept(values), np.int32)  # a copy: the Program's own are read-only, another type for numba
-
-
 def event_type(axons: int) -> Any:
     """What names an axon."""
     return np.uint16 if axons <= _SHORT else np.uint32
 
 
 SYNAPSES: dict[str, Any] = {"dense": _Dense, "sparse": _Sparse}
-NEURONS: dict[str, Any] = {"lif": _lif, "extended_lif": _extended_lif, "sigma_delta": _sigma_delta}
 """Operation -> what this engine makes of it."""

@@ -22,9 +22,13 @@ from spikeport.sim.parts import (
     AlwaysOn,
     AnyLayer,
     ExtendedLayer,
+    GradedLayer,
+    GradedLifLayer,
     Input,
     IntArray,
+    KVLayer,
     Layer,
+    ProductLayer,
     SigmaDeltaLayer,
     Source,
     Wire,
@@ -39,8 +43,12 @@ __all__ = [
     "AlwaysOn",
     "AnyLayer",
     "ExtendedLayer",
+    "GradedLayer",
+    "GradedLifLayer",
     "Input",
+    "KVLayer",
     "Layer",
+    "ProductLayer",
     "Program",
     "SigmaDeltaLayer",
     "Source",
@@ -51,7 +59,7 @@ __all__ = [
 ]
 
 SYNAPSE_OPERATIONS = ("dense", "sparse")
-NEURON_OPERATIONS = ("lif", "extended_lif", "sigma_delta")
+NEURON_OPERATIONS = ("lif", "extended_lif", "graded_lif", "sigma_delta", "graded", "product", "kv_cell")
 """One key per operation. Each room keeps its own table for them; a test checks that the tables agree."""
 
 

@@ -16,8 +16,12 @@ from spikeport.sim.program import (
     AlwaysOn,
     AnyLayer,
     ExtendedLayer,
+    GradedLayer,
+    GradedLifLayer,
     Input,
+    KVLayer,
     Layer,
+    ProductLayer,
     Program,
     SigmaDeltaLayer,
     SparseSynapse,
@@ -105,6 +109,21 @@ class _ExtendedNeurons(_Neurons):
         return fired
 
 
+class _GradedNeurons(_Neurons):
+    """Those of a GradedLifLayer."""
+
+    def __init__(self, layer: GradedLifLayer) -> None:
+        self.low, self.high = layer.low, layer.high
+        super().__init__(layer)
+
+    def advance(self, i: int, total: int) -> int:
+        self.u[i] = arith.next_current(self.u[i], total, self.decay_u[i])
+        v = arith.next_voltage(self.v[i], self.u[i], self.bias[i], self.decay_v[i])
+        sent = arith.level(v, self.threshold[i], self.low, self.high)
+        self.v[i] = v - sent * (self.threshold[i] << arith.ALIGN)
+        return sent
+
+
 class _SigmaDelta(_Group):
     """Those of a SigmaDeltaLayer: u is the sum, v the activation, and the residue what was not sent."""
 
@@ -138,6 +157,48 @@ class _SigmaDelta(_Group):
         return told, told if self.role == "sigma" else arith.activation(told, self.bias[i])
 
 
+class _Relays(_Group):
+    """Those of a GradedLayer."""
+
+    def __init__(self, layer: GradedLayer) -> None:
+        self.layer, self.relu = layer, layer.relu
+        super().__init__()
+
+    def advance(self, i: int, total: int) -> int:
+        self.u[i], self.v[i] = total, arith.relayed(total, self.relu)
+        return self.v[i]
+
+
+class _Products(_Group):
+    """Those of a ProductLayer."""
+
+    def __init__(self, layer: ProductLayer) -> None:
+        self.layer, self.low_bits = layer, layer.low_bits
+        super().__init__()
+
+    def advance(self, i: int, total: int) -> int:
+        self.u[i], self.v[i] = total, arith.product(total, self.low_bits)
+        return self.v[i]
+
+
+class _Cells(_Group):
+    """Those of a KVLayer: v is the word of this step."""
+
+    def __init__(self, layer: KVLayer) -> None:
+        self.layer, self.shift, self.fraction, self.count = layer, layer.decay.tolist(), layer.fraction, layer.words
+        super().__init__()
+
+    def clear(self) -> None:
+        super().clear()
+        self.words = [[0] * self.layer.size for _ in range(self.count)]
+
+    def advance(self, i: int, total: int) -> int:
+        words = self.words[len(self.history) % self.count]
+        words[i] = arith.key_value(words[i], total, self.shift[i], self.fraction)
+        self.u[i], self.v[i] = total, words[i]
+        return words[i] if total & arith.QUERY else 0
+
+
 def dense_sums(synapse: Synapse, active: list[int], payload: list[int]) -> list[int]:
     """sum_j weights[i, j] * payload[j] over the active axons j, for each target i."""
     return [sum(w * s for w, s in zip(row, payload, strict=True)) for row in synapse.weights[:, active].tolist()]
@@ -168,7 +229,11 @@ SYNAPSES: dict[str, Callable[..., list[int]]] = {"dense": dense_sums, "sparse": 
 NEURONS: dict[str, Callable[..., _Group]] = {
     "lif": _Neurons,
     "extended_lif": _ExtendedNeurons,
+    "graded_lif": _GradedNeurons,
     "sigma_delta": _SigmaDelta,
+    "graded": _Relays,
+    "product": _Products,
+    "kv_cell": _Cells,
 }
 """Operation -> its rule in this engine."""
 

@@ -51,7 +51,7 @@ class Session(ABC):
 
     def step(self, given: Given) -> Trace:
         """The next steps, as many as are given; the Trace is of these."""
-        inputs = checked(self.program, self._named(given))
+        inputs = checked(self.program, self._named(given), self.time)
         samples, steps = next(iter(inputs.values())).shape[:2]
         if samples != self.samples:
             what, why = f"the data has {samples} samples", f"this session was opened for {self.samples}"

@@ -9,16 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim.errors import Finding, SpikeportError, refuse
+from spikeport.sim.graded import GradedBase
 from spikeport.sim.program import Input, Program
 
 Stimulus = Mapping[str, NDArray[Any]]
 """Input name -> integers [sample, step, *input shape]."""
 
 
-def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[Any]]:
+def checked(program: Program, stimulus: Stimulus, before: int = 0) -> dict[str, NDArray[Any]]:
     """The inputs [sample, step, axon], uint8 or, graded, int32, in the Program's order; not copied where they are so.
+    `before`: how many steps the samples already had.
 
-    Raises `SpikeportError`: `data-shape`, `data-values`, `data-not-binary`, `data-range`, `data-empty`, all at once.
+    Raises `SpikeportError`: `data-shape`, `data-values`, `data-not-binary`, `data-range`, `data-empty`, all at once;
+    `data-steps`.
     """
     findings: list[Finding] = []
     flat: dict[str, NDArray[Any]] = {}
@@ -48,7 +51,25 @@ def checked(program: Program, stimulus: Stimulus) -> dict[str, NDArray[Any]]:
             "inputs run side by side",
             "Give every input the same samples and steps.",
         )
+    _require_within(program, before + next(iter(flat.values())).shape[1])
     return flat
+
+
+def _require_within(program: Program, steps: int) -> None:
+    """Raise `SpikeportError` (`data-steps`) for samples longer than a layer's wire is proven for."""
+    findings = [
+        Finding(
+            "data-steps",
+            f"layer {layer.name}",
+            f"the samples have {steps} steps, what it sends is proven to fit for {layer.longest}",
+            "a layer that adds up without a decay or a reset is proven for the longest sample that it was made for",
+            "Give shorter samples, or make the Program for longer ones.",
+        )
+        for layer in program.layers
+        if isinstance(layer, GradedBase) and 0 < layer.longest < steps
+    ]
+    if findings:
+        raise SpikeportError(*findings)
 
 
 def _problem(part: Input, values: NDArray[Any]) -> Finding | None:

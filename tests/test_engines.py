@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from graded_programs import KINDS, graded_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import edge_case, random_case
@@ -26,6 +27,31 @@ def test_fast_equals_reference_in_every_bit(seed):
         assert found.mismatches == 0, found.first
 
 
+@settings(max_examples=1000, deadline=None)
+@given(SEEDS)
+def test_they_equal_it_where_spikes_are_numbers_too(seed):
+    program, stimulus = graded_case(seed)
+    want = reference.run(program, stimulus)
+    for run in (fast.run, fallback.run):
+        found = compare(want, run(program, stimulus))
+        assert found.mismatches == 0, found.first
+
+
+def test_random_programs_of_numbers_send_some():
+    """Above 0 and below, now and then, of every kind that can."""
+    seen = {(kind, said): 0 for kind in KINDS for said in ("some", "none", "negative")}
+    del seen["lif", "negative"], seen["kv_cell", "negative"]
+    for seed in range(400):
+        program, stimulus = graded_case(seed)
+        trace = fast.run(program, stimulus, threads=1)
+        for layer in program.layers:
+            kind, spikes = layer.name.rstrip("0123456789"), trace[layer.name].spikes.astype(np.int64)
+            for said, values in (("some", spikes != 0), ("none", spikes == 0), ("negative", spikes < 0)):
+                if (kind, said) in seen:
+                    seen[kind, said] += bool(values.any())
+    assert min(seen.values()) > 10, seen
+
+
 def test_fast_equals_reference_at_every_edge():
     for run in (fast.run, fallback.run):
         found = compare(reference.run(*edge_case()), run(*edge_case()))
@@ -35,7 +61,7 @@ def test_fast_equals_reference_at_every_edge():
 @settings(max_examples=50, deadline=None)
 @given(SEEDS)
 def test_samples_do_not_depend_on_their_neighbors(seed):
-    program, stimulus = random_case(seed)
+    program, stimulus = (random_case, graded_case)[seed % 2](seed)
     ((name, x),) = stimulus.items()
     alone = fast.run(program, {name: x[:1]})
     assert compare(alone, fast.run(program, stimulus).take(1)).mismatches == 0

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from graded_programs import graded_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import convolution, random_case, sparse
@@ -30,6 +31,12 @@ def require_equal(program, stimulus, want=fallback.run, **options):
 @given(SEEDS)
 def test_wide_networks_equal_the_fallback_in_every_bit(seed):
     require_equal(*random_case(seed, large=True))
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_wide_networks_of_numbers_equal_the_fallback_in_every_bit(seed):
+    require_equal(*graded_case(seed, large=True))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,6 +74,7 @@ def test_every_way_around_a_kernel_is_exact(way, monkeypatch):
     monkeypatch.setattr(plan, *FORCED[way])
     for seed in range(25):
         require_equal(*random_case(seed, large=True))
+        require_equal(*graded_case(seed, large=True))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64])
@@ -74,11 +82,12 @@ def test_windows_of_any_size_give_the_same(rows, monkeypatch):
     monkeypatch.setattr(fast, "rows_at_once", lambda made: rows)
     for seed in range(25):
         require_equal(*random_case(seed, large=True))
+        require_equal(*graded_case(seed, large=True))
 
 
 def test_threads_give_the_same_bytes():
-    for seed in range(10):
-        program, stimulus = random_case(seed, samples=9, large=True)
+    for seed in range(20):
+        program, stimulus = (random_case, graded_case)[seed % 2](seed, samples=9, large=True)
         one, three = (fast.run(program, stimulus, threads=threads) for threads in (1, 3))
         assert compare(one, three).mismatches == 0
     with pytest.raises(SpikeportError) as caught:

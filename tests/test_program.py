@@ -12,7 +12,17 @@ from programs import random_case
 
 from spikeport.sim import bounds, fast, store
 from spikeport.sim.errors import CODES, Finding, InternalError, SpikeportError
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, SigmaDeltaLayer, Synapse, Wire
+from spikeport.sim.program import (
+    AlwaysOn,
+    ExtendedLayer,
+    Input,
+    Layer,
+    ProductLayer,
+    Program,
+    SigmaDeltaLayer,
+    Synapse,
+    Wire,
+)
 from spikeport.sim.stimulus import checked
 from spikeport.sim.trace import compare
 
@@ -67,6 +77,15 @@ ILLEGAL = {
     "unknown source": {"synapses": (synapse(source="y"),)},
     "unknown target": {"synapses": (synapse(target="x"),)},
     "wire of 25 bits": {"inputs": (Input("x", (3,), Wire(25)),)},
+    "product of an operand that a shift leaves odd": {
+        "layers": (ProductLayer("l", (2,), 1),),
+        "synapses": (synapse(weights=np.full((2, 3), 5), exponent=-1),),
+    },
+    "product whose code takes 33 bits": {
+        "inputs": (Input("x", (3,), Wire(20)), Input("y", (3,))),
+        "layers": (ProductLayer("l", (2,), 1, low_bits=12),),
+        "synapses": (synapse(weights=np.full((2, 3), 16), exponent=8), synapse(name="t", source="y")),
+    },
     "sum of 31 bits": {"inputs": (Input("x", (3,), Wire(24)),), "synapses": (synapse(weights=np.full((2, 3), 127)),)},
 }
 

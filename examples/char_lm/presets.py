@@ -17,7 +17,7 @@ from spikeport.export.nn import (
 )
 
 WINDOW = 64
-"""Tokens of a training step's window."""
+"""Tokens of a training step's window, unless a preset says another."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Preset:
     hide: float = 0.0
     rate: float = 5e-3
     batch: int = 16
+    window: int = WINDOW
 
 
 LINEAR = DecoderConfig(
@@ -54,6 +55,6 @@ PRESETS: dict[str, Preset] = {
     "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True, rate=7e-3),
     "faithful": Preset(lambda: SpikeDecoder(FAITHFUL)),
     "wta": Preset(lambda: WDSpikingformer(WTA), streams=True),
-    "masked": Preset(lambda: WESpikingformer(WE), hide=0.15),
+    "masked": Preset(lambda: WESpikingformer(WE), hide=0.15, batch=32, window=WE.positions),
     "softmax": Preset(lambda: SoftmaxTwin(TwinConfig(dropout=0.1)), rate=3e-3),
 }

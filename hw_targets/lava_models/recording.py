@@ -1,4 +1,4 @@
-"""Lava's stock LIF and sigma-delta models, arithmetic untouched, that write down what they did.
+"""Lava's stock neuron models, arithmetic untouched, that write down what they did.
 
 Lava's Monitor adds a phase to every process and Var.get sends one message per value: seconds for what these do in
 microseconds. They replace the stock models through `exception_proc_model_map`; the process parameter `record` holds the
@@ -14,8 +14,12 @@ from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.graded.models import PyGradedReluVecModelFixed, PyGradedVecModelFixed
+from lava.proc.graded.process import GradedReluVec, GradedVec
 from lava.proc.lif.models import AbstractPyLifModelFixed, PyLifModelBitAcc, PyLifResetModelBitAcc
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.prodneuron.models import PyProdNeuronModelFixed
+from lava.proc.prodneuron.process import ProdNeuron
 from lava.proc.sdn.models import PyDeltaModelFixed, PySigmaDeltaModelFixed, PySigmaModelFixed
 from lava.proc.sdn.process import Delta, Sigma, SigmaDelta
 
@@ -115,10 +119,73 @@ class RecordingSigma(NotesSigma, PySigmaModelFixed):  # type: ignore[misc]
     """PySigmaModelFixed that records."""
 
 
+class _Overheard:
+    """A port that keeps what went through it last: these models keep nothing themselves."""
+
+    def __init__(self, port: Any) -> None:
+        self.port, self.last = port, None
+
+    def recv(self) -> Any:
+        self.last = self.port.recv()
+        return self.last
+
+    def send(self, values: Any) -> None:
+        self.last = values
+        self.port.send(values)
+
+
+def _overheard(model: Any, name: str) -> _Overheard:
+    """The model's port of this name, from now on one that keeps."""
+    port = getattr(model, name)
+    if not isinstance(port, _Overheard):
+        port = _Overheard(port)
+        setattr(model, name, port)
+    return port
+
+
+class NotesRelay(Writer):
+    """Mixed in before a model without memory of one port: u is the input's sum, v what is sent."""
+
+    def run_spk(self) -> None:
+        heard, sent = _overheard(self, "a_in"), _overheard(self, "s_out")
+        super().run_spk()
+        self.write(spikes=sent.last, u=heard.last, v=sent.last)
+
+
+@implements(proc=GradedVec, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecordingGradedVec(NotesRelay, PyGradedVecModelFixed):  # type: ignore[misc]
+    """PyGradedVecModelFixed that records."""
+
+
+@implements(proc=GradedReluVec, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecordingGradedReluVec(NotesRelay, PyGradedReluVecModelFixed):  # type: ignore[misc]
+    """PyGradedReluVecModelFixed that records."""
+
+
+@implements(proc=ProdNeuron, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecordingProdNeuron(Writer, PyProdNeuronModelFixed):  # type: ignore[misc]
+    """PyProdNeuronModelFixed that records: u is both operands as the Program's one code, v the product."""
+
+    def run_spk(self) -> None:
+        low, high, sent = (_overheard(self, name) for name in ("a_in1", "a_in2", "s_out"))
+        super().run_spk()
+        code = low.last + (high.last << self.proc_params["record"]["low_bits"])
+        self.write(spikes=sent.last, u=code, v=sent.last)
+
+
 RECORDING = {
     LIF: RecordingLIF,
     LIFReset: RecordingLIFReset,
     Delta: RecordingDelta,
     SigmaDelta: RecordingSigmaDelta,
     Sigma: RecordingSigma,
+    GradedVec: RecordingGradedVec,
+    GradedReluVec: RecordingGradedReluVec,
+    ProdNeuron: RecordingProdNeuron,
 }

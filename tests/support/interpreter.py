@@ -97,7 +97,7 @@ def kind(node):
 
 class Neuron:
     """Euler's method on NIR's equations: the synapse first, then the membrane, then a strict comparison, then what the
-    spike does (docs/formats.md: reset, refractory_steps, v_initial).
+    spike does (docs/formats.md: reset, refractory_steps, v_initial, reset_period).
     """
 
     def __init__(self, node, dt, samples):
@@ -108,11 +108,21 @@ class Neuron:
         mode = said.get("reset", "zero")
         self.mode = mode.decode() if isinstance(mode, bytes) else mode
         self.refractory = int(said.get("refractory_steps", 0))
-        self.v = np.broadcast_to(start, (samples, *self.shape)).astype(float).copy()
-        self.i = np.zeros((samples, *self.shape))
+        self.period, self.now = int(said.get("reset_period", 0)), 0
+        self.start = np.broadcast_to(start, (samples, *self.shape)).astype(float)
+        self.clear()
+
+    def clear(self):
+        self.v, self.i = self.start.copy(), np.zeros(self.start.shape)
         self.spiked, self.wait = np.zeros_like(self.i), np.zeros_like(self.i)
 
     def step(self, x):
+        if self.period and self.now % self.period == 0:
+            self.clear()
+        self.now += 1
+        return self.fire(x)
+
+    def fire(self, x):
         before, held = self.v, self.wait > 0
         self.move(x)
         threshold = getattr(self.node, "v_threshold", None)
@@ -152,6 +162,16 @@ class Cuba(Neuron):
         self.v = self.v + self.dt / n.tau_mem * ((n.v_leak - self.v) + n.r * self.i)
 
 
+class Graded(Leaky):
+    """The same, and it sends how many thresholds v is worth, halves upward, and keeps the rest."""
+
+    def fire(self, x):
+        self.move(x)
+        s = np.clip(np.floor(self.v / self.node.v_threshold + 0.5), self.node.low, self.node.high)
+        self.v = self.v - s * self.node.v_threshold
+        return s
+
+
 class Integrator(Neuron):
     """v' = r I, with the step as the unit of time, as every tool runs it."""
 
@@ -162,7 +182,7 @@ class Integrator(Neuron):
 class Comparator(Neuron):
     """z = x > threshold; it shows 0 where it spiked, as every neuron here does."""
 
-    def step(self, x):
+    def fire(self, x):
         z = x > self.node.threshold
         self.v = np.where(z, 0.0, x)
         return z.astype(float)
@@ -173,6 +193,7 @@ NEURONS = {
     "LI": Leaky,
     "CubaLIF": Cuba,
     "CubaLI": Cuba,
+    "GradedLIF": Graded,
     "IF": Integrator,
     "I": Integrator,
     "Threshold": Comparator,

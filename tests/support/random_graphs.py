@@ -1,9 +1,13 @@
-"""Random NIR graphs that can be ported: chains, diamonds, sums, skips, recurrences, Delay loops, images, subgraphs."""
+"""Random NIR graphs that can be ported: chains, diamonds, sums, skips, recurrences, Delay loops, images, subgraphs,
+with neurons and metadata of our own.
+"""
 
 from __future__ import annotations
 
 import nir
 import numpy as np
+
+from spikeport.export.primitives import GradedLIF
 
 DT = 1e-3
 STEPS = 8
@@ -238,7 +242,9 @@ RESETS = ("zero", "subtract", "subtract_delayed", "subtract_guarded", "none")
 def _spiking(rng, shape):
     """A layer of a random type, perhaps with something in its metadata that NIR has no field for."""
     node = _plain(rng, shape)
-    if rng.random() < 0.4 and hasattr(node, "v_reset"):
+    if rng.random() < 0.2:
+        node.metadata["reset_period"] = int(rng.integers(1, 6))
+    if rng.random() < 0.4 and hasattr(node, "v_reset") and not hasattr(node, "high"):
         said = {
             "reset": str(rng.choice(RESETS)),
             "refractory_steps": int(rng.integers(0, 4)),
@@ -258,7 +264,11 @@ def _plain(rng, shape):
     reset = values(-0.5, 0.3) if rng.random() < 0.4 else np.zeros(shape)
     threshold = reset + values(0.4, 1.5)
     tau = np.maximum(values(0.5e-3, 20e-3), DT)
-    kind = rng.choice(["LIF", "CubaLIF", "IF", "Threshold"], p=[0.4, 0.3, 0.2, 0.1])
+    kind = rng.choice(["LIF", "CubaLIF", "IF", "Threshold", "GradedLIF"], p=[0.35, 0.25, 0.2, 0.1, 0.1])
+    if kind == "GradedLIF":
+        low, high = ((-1, 1), (0, 4), (-2, 20))[rng.integers(3)]
+        leak = values(-0.3, 0.3)
+        return GradedLIF(tau, values(0.5, 1.5) * tau / DT, leak, values(0.2, 1.0), low=low, high=high)
     if kind == "Threshold":
         return nir.Threshold(threshold=values(0.3, 1.0))
     if kind == "IF":
@@ -279,7 +289,14 @@ def _plain(rng, shape):
 
 
 def _silent(rng, shape):
-    """A read-out of a random type."""
+    """A read-out of a random type, which perhaps begins again now and then."""
+    node = _reading(rng, shape)
+    if rng.random() < 0.2:
+        node.metadata["reset_period"] = int(rng.integers(1, 6))
+    return node
+
+
+def _reading(rng, shape):
     tau, r = rng.uniform(1e-3, 20e-3, shape), rng.uniform(0.5, 2.0, shape)
     kind = rng.choice(["LI", "CubaLI", "I"])
     if kind == "I":
