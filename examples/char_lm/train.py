@@ -111,7 +111,7 @@ def train(name: str, seed: int, seconds: float, iterations: int, out: Path) -> N
             if found != "-":
                 saved = now
                 about = {"preset": name, "seed": seed, "iterations": run.iterations, "validation": float(found)}
-                save_model(out, run.model, about | {"torch": torch.__version__, "done": min(done, 1.0)})
+                save_model(out, run.model, about | {"torch": str(torch.__version__), "done": min(done, 1.0)})
 
 
 def main() -> None:
