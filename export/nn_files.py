@@ -21,9 +21,18 @@ SPIKING: dict[str, type[SpikeDecoder]] = {
     "WESpikingformer": WESpikingformer,
 }
 
+PLAIN = (str, int, float, bool)
+
 
 def save_model(path: Path | str, model: SpikeDecoder | SoftmaxTwin, about: Mapping[str, Any] | None = None) -> None:
-    """Write {"model": name, "config": dict, "state": state_dict, "about": dict of plain values}."""
+    """Write {"model": name, "config": dict, "state": state_dict, "about": dict}.
+
+    Error: `option-range` where `about` holds other values than plain ones, since the file could not be read safely.
+    """
+    for name, value in (about or {}).items():
+        if type(value) not in PLAIN:  # a subclass's name would be in the file: `torch.__version__` is no plain str
+            what, why = f"{name} is a {type(value).__name__}", "a checkpoint has to load without code of others"
+            raise refuse("option-range", "about", what, why, f"Give {', '.join(kind.__name__ for kind in PLAIN)}.")
     held = {
         "model": type(model).__name__,
         "config": asdict(model.config),
