@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import kernels_events
-from spikeport.sim.layout import Rows
+from spikeport.sim.layout import Pieces, Rows
 from spikeport.sim.matrices import Matrix, MatrixKernel, fits
 from spikeport.sim.plan import LayerPlan, Origin, Plan, Projection, event_type
 
@@ -177,6 +177,12 @@ class Flow:
 
     def _add(self, projection: Projection, total: Array, stride: int, offset: int, steps: int) -> None:
         """What one projection brings, by the faster way."""
+        if isinstance(projection.weights, Pieces):
+            signal = self._signals[projection.origin.source]
+            place = (signal.sample, self.samples, signal.begin + offset - projection.origin.lag, steps)
+            table = projection.weights.table
+            kernels_events.add_pieces(signal.spikes, *place, table, projection.exponent, total, stride)
+            return
         found = self._events(projection.origin, offset, steps)
         matrix, count = self._matrix(projection), int(found.starts[-1])
         rows = len(found.starts) - 1

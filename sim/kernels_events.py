@@ -164,6 +164,9 @@ def _run(values, start, out, at, length):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, inline="always")
 def _run_times(values, start, payload, out, at, length):  # type: ignore[no-untyped-def]
     """out[at + i] += values[start + i] * payload, i < length."""
+    while length >= 32:
+        add_times(32, values, start, payload, out, at)
+        start, at, length = start + 32, at + 32, length - 32
     while length >= 8:
         add_times(8, values, start, payload, out, at)
         start, at, length = start + 8, at + 8, length - 8
@@ -198,6 +201,25 @@ def add_runs(
                     _run(values, place, out, at, length)
         if not direct:
             _flush(scratch, exponent, total, r * stride)
+
+
+@numba.njit(cache=True, nogil=True)
+def add_pieces(
+    spikes: Array, sample: int, samples: int, begin: int, steps: int, table: Array, left: int, total: Array, stride: int
+) -> None:
+    """Add synapses that lie in pieces, from the spikes of a window as `list_events` takes it, whether they are zero or
+    not: of `table` int64, each (target, axon, length, weight) says that axons from `axon` on lead to the targets from
+    `target` on, one to one, by weight << left.
+    """
+    _, kept, axons = spikes.shape
+    flat = spikes.reshape(-1)
+    for r in range(samples * steps):
+        t = begin + r % steps
+        if t >= 0:
+            base = ((sample + r // steps) * kept + t) * axons
+            for p in range(len(table)):
+                target, axon, length, weight = table[p, 0], table[p, 1], table[p, 2], np.int32(table[p, 3])
+                _run_times(flat, base + axon, left32(weight, np.int32(left)), total, r * stride + target, length)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -148,12 +148,15 @@ def add_block(_: Any, width: Any, values: Any, start: Any, out: Any, at: Any) ->
 
 @intrinsic(prefer_literal=True)
 def add_times(_: Any, width: Any, values: Any, start: Any, payload: Any, out: Any, at: Any) -> Any:
-    """out[at + i] += values[start + i] * payload, i < width, wrapping; `values` int8, `out` and `payload` int32."""
-    lanes = width.literal_value
+    """out[at + i] += values[start + i] * payload, i < width, wrapping; `out` and `payload` int32, `values` int8, uint8
+    below 128 or int32.
+    """
+    lanes, element = width.literal_value, ir.IntType(values.dtype.bitwidth)
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         arrays = _Arrays(context, builder, signature, given)
-        wide = builder.sext(arrays.vector(1, given[2], BYTE, lanes), ir.VectorType(WORD, lanes))
+        read = arrays.vector(1, given[2], element, lanes)
+        wide = read if element == WORD else builder.sext(read, ir.VectorType(WORD, lanes))
         arrays.add(4, given[5], builder.mul(wide, _spread(builder, given[3], lanes)))
         return context.get_dummy_value()
 

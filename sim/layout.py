@@ -120,6 +120,18 @@ class Runs:
         return len(self.values)
 
 
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Synapses one to one in pieces, as `kernels_events.add_pieces` takes them."""
+
+    table: Array
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights."""
+        return int(self.table.nbytes)
+
+
 def rows(weights: Array) -> Rows:
     """From `weights` int8 [target, axon], both in the order that is kept."""
     targets, axons = weights.shape
@@ -174,3 +186,39 @@ def whole_runs(weights: Array) -> Runs:
     steps = np.arange(axons + 1)
     one = np.ones(axons, np.int64)
     return _listed(steps, 0 * one, steps[:-1] * targets, targets * one, np.array(weights.T, np.int8, order="C").ravel())
+
+
+SHORTEST = 8
+"""Synapses of a piece, and runs of an axon and of a piece, on the average, from which on pieces are less work."""
+MOSTLY_ZERO = 8
+"""One weight in so many: a matrix of fewer is taken as sparse."""
+
+
+def pieces(axons: Array, targets: Array, values: Array) -> Pieces:
+    """From `columns`: axons side by side that lead to targets side by side by one weight."""
+    order = np.lexsort((axons, targets - axons))
+    axons, targets, values = axons[order], targets[order], values[order]
+    goes_on = (np.diff(axons) == 1) & (np.diff(targets) == 1) & (np.diff(values) == 0)
+    starts = np.flatnonzero(np.concatenate([[True], ~goes_on])) if len(axons) else np.zeros(0, np.int64)
+    lengths = np.diff(np.append(starts, len(axons)))
+    return Pieces(np.stack([targets[starts], axons[starts], lengths, values[starts]], 1).astype(np.int64))
+
+
+def runs_or_pieces(axons: Array, targets: Array, values: Array, chosen: Array, graded: bool) -> Runs | Pieces:
+    """What is less work, for what binary or graded spikes of the `chosen` axons bring. Events save work where few
+    spike; pieces do where one event would lead to many runs, and spare a graded source the list of its events.
+    """
+    in_runs = len(axons) if graded else len(_run_starts(axons, targets))
+    if in_runs >= SHORTEST * (1 if graded else len(chosen)):
+        one_to_one = pieces(chosen[axons], targets.astype(np.int64), values.astype(np.int64))
+        if in_runs >= SHORTEST * len(one_to_one.table):
+            return one_to_one
+    return runs(axons, targets, values, len(chosen))
+
+
+def whole_or_sparse(weights: Array, chosen: Array) -> Runs | Pieces:
+    """The same of a matrix int8 [target, chosen axon] for graded spikes; a run an axon if most are not zero."""
+    axons, targets = np.nonzero(weights.T)
+    if MOSTLY_ZERO * len(axons) > weights.size:
+        return whole_runs(weights)
+    return runs_or_pieces(axons, targets, weights[targets, axons], chosen, True)

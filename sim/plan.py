@@ -11,7 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.sim import kernels_events
-from spikeport.sim.layout import Order, Rows, Runs, columns, orders, padded, rows, runs, whole_runs
+from spikeport.sim.layout import (
+    Order,
+    Pieces,
+    Rows,
+    Runs,
+    columns,
+    orders,
+    padded,
+    rows,
+    runs,
+    runs_or_pieces,
+    whole_or_sparse,
+    whole_runs,
+)
 from spikeport.sim.order import groups
 from spikeport.sim.plan_rules import NEURONS
 from spikeport.sim.program import AlwaysOn, AnyLayer, Program
@@ -19,6 +32,7 @@ from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
 
 Array = NDArray[Any]
 __all__ = ["NEURONS", "SYNAPSES", "LayerPlan", "Origin", "Plan", "Projection", "event_type", "plan"]
+Weights = Rows | Runs | Pieces
 NO_PAYLOADS = np.zeros(0, np.int32)
 _SHORT = 2**16
 
@@ -44,7 +58,7 @@ class Projection:
 
     origin: Origin
     exponent: int
-    weights: Rows | Runs
+    weights: Weights
 
     def add(self, events: Array, payloads: Array, starts: Array, total: Array, stride: int, scratch: Array) -> None:
         """Add to `total` int32 [row * stride] what the events bring."""
@@ -53,7 +67,7 @@ class Projection:
             kernels_events.add_dense(
                 events, starts, w.by64, w.by32, w.by16, w.axons, self.exponent, total, stride, scratch
             )
-        else:
+        elif isinstance(w, Runs):
             carried = payloads if self.origin.graded else NO_PAYLOADS
             kernels_events.add_runs(events, carried, starts, w.first, w.runs, w.values, self.exponent, total, stride)
 
@@ -211,10 +225,12 @@ class _Dense:
         return synapse.weights[:, 0]
 
     @staticmethod
-    def weights(synapse: Synapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Rows | Runs:
+    def weights(synapse: Synapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Weights:
         kept = source.kept(synapse.weights)
         kept = target.kept((kept if axons is None else kept[:, axons]).T).T
-        return whole_runs(kept) if graded else rows(kept)
+        if not graded:
+            return rows(kept)
+        return whole_runs(kept) if synapse.exponent < 0 else whole_or_sparse(kept, _chosen(synapse, axons))
 
 
 class _Sparse:
@@ -227,9 +243,13 @@ class _Sparse:
         return found
 
     @staticmethod
-    def weights(synapse: SparseSynapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Runs:
-        count = synapse.shape[1] if axons is None else len(axons)
-        return runs(*columns(synapse, source, target, axons), count)
+    def weights(synapse: SparseSynapse, source: Order, target: Order, axons: Array | None, graded: bool) -> Weights:
+        found, chosen = columns(synapse, source, target, axons), _chosen(synapse, axons)
+        return runs(*found, len(chosen)) if synapse.exponent < 0 else runs_or_pieces(*found, chosen, graded)
+
+
+def _chosen(synapse: AnySynapse, axons: Array | None) -> Array:
+    return np.arange(synapse.shape[1]) if axons is None else axons
 
 
 def event_type(axons: int) -> Any:

@@ -16,7 +16,7 @@ from programs import convolution, random_case, sparse
 
 from spikeport.sim import fallback, fast, kernels_events, kernels_vector, layout, matrices, plan, reference
 from spikeport.sim.errors import SpikeportError
-from spikeport.sim.program import AlwaysOn, ExtendedLayer, Input, Layer, Program, Synapse
+from spikeport.sim.program import AlwaysOn, ExtendedLayer, GradedLayer, Input, KVLayer, Layer, Program, Synapse
 from spikeport.sim.trace import compare
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -62,10 +62,21 @@ def test_wide_networks_reach_every_kernel():
     assert min(seen.values()) > 10, seen
 
 
+def in_runs(axons, targets, values, chosen, graded):
+    return layout.runs(axons, targets, values, len(chosen))
+
+
+def in_pieces(axons, targets, values, chosen, graded):
+    return layout.pieces(chosen[axons], targets.astype(int), values.astype(int))
+
+
 FORCED = {
     "no order of its own": ("orders", lambda program: {name: layout.Order() for name in program.sources}),
     "no feedback in the neurons' kernel": ("_feeds_back", lambda projection: False),
     "matrices as runs": ("rows", layout.whole_runs),
+    "no pieces": ("runs_or_pieces", in_runs),
+    "pieces however short": ("runs_or_pieces", in_pieces),
+    "whole matrices of numbers": ("whole_or_sparse", lambda weights, chosen: layout.whole_runs(weights)),
 }
 
 
@@ -75,6 +86,48 @@ def test_every_way_around_a_kernel_is_exact(way, monkeypatch):
     for seed in range(25):
         require_equal(*random_case(seed, large=True))
         require_equal(*graded_case(seed, large=True))
+
+
+def heads(count, keys, values, rng):
+    """Key-value cells in blocks, fed by binary lines with delays of their own and read by a matrix that is mostly 0."""
+    cells = count * keys * values
+    head, i, j = np.unravel_index(np.arange(cells), (count, keys, values))
+    columns = {"k": (head * keys + i, keys, 1), "v": (head * values + j, values, 2), "q": (head * keys + i, keys, 4)}
+    inputs, synapses = [], []
+    for name, (column, size, weight) in columns.items():
+        selected = np.zeros((cells, count * size), int)
+        selected[np.arange(cells), column] = weight
+        inputs.append(Input(name, (count * size,)))
+        synapses.append(sparse(Synapse(name, name, "cells", selected, 0, 1 + rng.integers(0, 2, count)[0])))
+    read = np.zeros((count * values, cells), int)
+    read[head * values + j, np.arange(cells)] = 3
+    layers = (
+        KVLayer("cells", (cells,), 1, bits=10, decay=rng.integers(1, 6, cells), fraction=3, words=3),
+        GradedLayer("y", (count * values,), 2, bits=18),
+        Layer("z", (count * values,), 3, 4096, 400, 900, 0),
+    )
+    synapses += [
+        Synapse("y", "cells", "y", read, 1, 1),
+        Synapse("z", "y", "z", np.eye(count * values, dtype=int), 0, 2),
+    ]
+    return Program(tuple(inputs), (), layers, tuple(synapses), ("z",))
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 16), (2, 40, 33), (1, 9, 70)])
+def test_blocks_of_cells_are_fed_and_read_in_pieces(shape, monkeypatch):
+    rng = np.random.default_rng(0)
+    program = heads(*shape, rng)
+    made = {group[0].name: group[0] for group in plan.plan(program).groups}
+    kinds = {p.origin.source: type(p.weights) for layer in made.values() for p in layer.before}
+    assert kinds == {"k": layout.Runs, "v": layout.Pieces, "q": layout.Runs, "cells": layout.Pieces, "y": layout.Pieces}
+    x = {part.name: rng.integers(0, 2, (3, 23, part.size)) for part in program.inputs}
+    require_equal(program, x)
+    assert 0.02 < fast.run(program, x)["z"].spikes.mean() < 0.98
+    opened = program.open(3)
+    cut = [opened.step({n: values[:, a:b] for n, values in x.items()})["z"].v for a, b in ((0, 1), (1, 9), (9, 23))]
+    assert np.array_equal(np.concatenate(cut, 1), fast.run(program, x)["z"].v)
+    monkeypatch.setattr(fast, "rows_at_once", lambda made: 4)
+    require_equal(program, x)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64])

@@ -386,3 +386,38 @@ def test_a_lif_layer_reads_what_cells_send():
     parts = [opened.step({n: values[:, a:b] for n, values in x.items()}) for a, b in ((0, 7), (7, 8), (8, 30))]
     for name in ("cells", "y", "z"):
         assert np.array_equal(np.concatenate([part[name].v for part in parts], 1), want[name].v)
+
+
+def _level(v, low, high, shift):
+    whole = 2 * (v[1] << 6)
+    return max(low, min(high, (2 * v[0] + whole // 2 + shift) // whole))
+
+
+MUTANTS = {
+    "level: halves go down": ("level", lambda v, t, low, high: _level((v, t), low, high, -1)),
+    "level: rounds down": ("level", lambda v, t, low, high: _level((v, t), low, high, -(t << 6))),
+    "level: one too few": ("level", lambda v, t, low, high: _level((v, t), low, high - 1, 0)),
+    "level: not below -1": ("level", lambda v, t, low, high: _level((v, t), max(low, -1), high, 0)),
+    "relayed: always": ("relayed", lambda total, relu: total),
+    "relayed: from 1 on": ("relayed", lambda total, relu: max(1, total) if relu else total),
+    "product: rounds to zero": ("product", lambda c, b: (c & (2**b - 1)) * int(c / 2**b)),
+    "product: a bit less": ("product", lambda c, b: (c & (2 ** (b - 1) - 1)) * (c >> b)),
+    "key_value: decay of the new": ("key_value", lambda w, c, m, f: _forgot(w + ((c & 3 == 3) << f), m)),
+    "key_value: decay rounds up": ("key_value", lambda w, c, m, f: w + (-w >> m if m else 0) + ((c & 3 == 3) << f)),
+    "key_value: no decay": ("key_value", lambda w, c, m, f: w + ((c & 3 == 3) << f)),
+    "key_value: either": ("key_value", lambda w, c, m, f: _forgot(w, m) + ((c & 3 > 0) << f)),
+    "key_value: no fraction": ("key_value", lambda w, c, m, f: _forgot(w, m) + (c & 3 == 3)),
+}
+
+
+def _forgot(word, shift):
+    return word - (word >> shift) if shift else word
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_an_error_planted_in_any_of_these_rules_is_found(mutant, monkeypatch):
+    name, rule = MUTANTS[mutant]
+    monkeypatch.setattr(arith, name, rule)  # the other engines do not use it
+    for run in ENGINES[1:]:
+        cases = (graded_case(seed) for seed in range(1000))
+        assert any(compare(run(*case), reference.run(*case)).mismatches for case in cases)
