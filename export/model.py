@@ -14,10 +14,12 @@ from typing import Any
 import nir
 import torch
 
+from spikeport.export import transformers
 from spikeport.export.assemble import Assembly, Names, last
 from spikeport.export.calling import known
 from spikeport.export.expressions import Expressions
 from spikeport.export.frameworks import framework, neurons_of
+from spikeport.export.nn_models import SpikeDecoder
 from spikeport.export.parts import STEP, Neuron, Part, Rule, Shape
 from spikeport.export.steady import Neurons
 from spikeport.export.trial import STEPS, Trial, Trials
@@ -60,6 +62,8 @@ def export(
     `SpikeportError` with every module or operation that has no NIR form (`module-unsupported`, `reset-unsupported`),
     `calling-unclear`, `model-failed`, `data-shape`.
     """
+    if isinstance(model, SpikeDecoder):
+        return Exported(transformers.graph(model), {}, (), STEP, TOKENS, None, "spikeport")
     neurons = neurons_of(model, mapping)
     trials = Trials(model, neurons, _input_shape(model, input_shape), steps)
     training = model.training
@@ -73,6 +77,10 @@ def export(
     if findings:
         raise SpikeportError(*findings)
     return _Exporter(model, neurons, trial, trials.expressions, dt).exported()
+
+
+TOKENS = "tokens"
+"""How our transformers are called; they say by themselves what their nodes send."""
 
 
 class _Exporter:

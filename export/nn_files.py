@@ -54,6 +54,18 @@ def load_model(path: Path | str) -> SpikeDecoder | SoftmaxTwin:
     return model.eval()
 
 
+def spiking(path: Path | str) -> SpikeDecoder | None:
+    """The spiking model of a checkpoint, or None where `save_model` has not written it or its model does not spike."""
+    try:
+        held = torch.load(path, weights_only=True)
+    except Exception:  # torch names no type for what it cannot read; whoever asks will read it again and say so
+        return None
+    if not isinstance(held, dict) or held.get("model") not in SPIKING:
+        return None
+    model = load_model(path)
+    return model if isinstance(model, SpikeDecoder) else None
+
+
 def read(path: Path | str) -> dict[str, Any]:
     """What `save_model` wrote, as it is. Errors: `file-missing`, `checkpoint-unreadable`."""
     if not Path(path).is_file():

@@ -99,9 +99,10 @@ WD = DecoderConfig(
 previous-token shift is an extension. With a scale of D, `y` hands the winner's values on unchanged.
 """
 WE = replace(
-    WD, masks=True, causal=False, shift=False, token_bits=48, position_code="static", position_bits=16, positions=64
+    WD, masks=True, causal=False, shift=False, token_bits=48, position_code="static", position_bits=16, positions=32
 )
-"""WE-Spikingformer: every token sees the whole sequence, hidden ones are a token of their own."""
+"""WE-Spikingformer: every token sees the whole sequence, hidden ones are a token of their own. The window of a group,
+and so a sequence, is bounded by the delays of a chip's synapses."""
 
 
 class WDSpikingformer(SpikeDecoder):

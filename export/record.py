@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikeport.export import transformers
 from spikeport.export.calling import CALLINGS
-from spikeport.export.model import Exported
+from spikeport.export.model import TOKENS, Exported
+from spikeport.export.nn_models import SpikeDecoder
 from spikeport.export.parts import Neuron, leaves
 from spikeport.sim.errors import refuse
 from spikeport.sim.progress import Progress
@@ -39,6 +41,8 @@ def record(model: torch.nn.Module, exported: Exported, x: NDArray[Any], progress
     It runs on the device of its parameters, and its state begins anew in every batch. Raises `SpikeportError`:
     `model-failed`, `data-shape` where the data does not have the steps that the model runs, `data-range`.
     """
+    if isinstance(model, SpikeDecoder):
+        return _sent(model, x)
     _require_steps(exported, x)
     parameter = next(model.parameters(), torch.zeros(()))
     kept: dict[str, list[NDArray[Any]]] = {name: [] for name in exported.neurons}
@@ -56,6 +60,17 @@ def record(model: torch.nn.Module, exported: Exported, x: NDArray[Any], progress
     layers = {name: np.concatenate(parts) for name, parts in kept.items()}
     modules = [module for module, _ in exported.neurons.values()]
     return Recording(layers, _settings(parameter) | {"calling": exported.calling}, _roundoff(parameter, modules))
+
+
+def _sent(model: SpikeDecoder, x: NDArray[Any]) -> Recording:
+    """Of a transformer of ours, which is not called step by step."""
+    parameter, training = next(model.parameters()), model.training
+    model.eval()
+    try:
+        layers = transformers.sent(model, x)
+    finally:
+        model.train(training)
+    return Recording(layers, _settings(parameter) | {"calling": TOKENS}, _roundoff(parameter, ()))
 
 
 def _require_steps(exported: Exported, x: NDArray[Any]) -> None:

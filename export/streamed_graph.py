@@ -1,9 +1,9 @@
 """A spiking transformer as one NIR graph that is fed token by token: what its builder is made of.
 
 The graph is fed T micro-steps for each token; a model step is a micro-step. Neurons start anew with each token
-(metadata `reset_period` = T); only attention, and a delay of T steps to the token before, carry anything on. The residual
-stream is no node: it is a sum of linear functions of spikes, so that each neuron that reads it gets an edge from each
-part that was added to it, and nothing is rounded on the way.
+(metadata `reset_period` = T); only attention, and a delay of T steps to the token before, carry anything on. The
+residual stream is no node: it is a sum of linear functions of spikes, so that each neuron that reads it gets an edge
+from each part that was added to it, and nothing is rounded on the way.
 """
 
 from __future__ import annotations
@@ -66,21 +66,23 @@ class StreamedGraph:
         neuron.metadata["reset_period"] = self.steps
         return self.add(name, neuron, *sources)
 
-    def operands(self, name: str, node: Any, *sources: Stream) -> Stream:
-        """A node whose port holds all sources, one behind the other: each comes through a Linear into its slot."""
-        width, first = sum(source.size for source in sources), 0
+    def operands(self, name: str, node: Any, operands: dict[str, Stream]) -> Stream:
+        """A node whose port holds all operands, one behind the other: each comes through a Linear of its own name into
+        its slot.
+        """
+        width, first = sum(source.size for source in operands.values()), 0
         slots = []
-        for number, source in enumerate(sources):
+        for label, source in operands.items():
             slot = np.zeros((width, source.size))
             slot[first : first + source.size] = np.eye(source.size)
-            slots.append(self.linear(f"{name}.slot{number}", source, slot))
+            slots.append(self.linear(label, source, slot))
             first += source.size
         return self.add(name, node, *slots)
 
-    def output(self, source: Stream, **about: Any) -> Any:
-        """The graph, which ends in the source; `about` is kept as metadata."""
-        self.nodes["output"] = nir.Output({"output": np.array([source.size])})
-        self.edges += [(part, "output") for part in source.parts]
+    def ending(self, last: Stream, **about: Any) -> Any:
+        """The graph, which gives what `last` does; `about` is kept as metadata."""
+        self.nodes["output"] = nir.Output({"output": np.array([last.size])})
+        self.edges += [(part, "output") for part in last.parts]
         known = {"writer": "spikeport", "axes": "sample, step, *shape", "dt": STEP}
         return nir.NIRGraph(self.nodes, self.edges, metadata=known | about, type_check=False)
 

@@ -39,12 +39,13 @@ class Compensation:
         order = self.order[: self.columns]
         rest = np.zeros((len(exact), len(self.order)))
         rest[:, : self.columns] = exact[:, order]
-        steps, goal, chosen = step[order], exact[:, order] / step[order], np.empty_like(exact)
+        steps, chosen = step[order], np.empty_like(exact)
+        low, high = (np.asfortranarray(side) for side in grid.around(exact[:, order] / steps))
         for begin in range(0, self.columns, BLOCK):
             end = min(begin + BLOCK, self.columns)
             errors = np.empty((len(rest), end - begin))
             for j in range(begin, end):
-                chosen[:, j] = grid.neighbor(goal[:, j], rest[:, j] / steps[j])
+                chosen[:, j] = grid.neighbor(rest[:, j] / steps[j], low[:, j], high[:, j])
                 error = (rest[:, j] - chosen[:, j] * steps[j]) / self.upper[j, j]
                 rest[:, j + 1 : end] -= error[:, None] * self.upper[j, j + 1 : end]
                 errors[:, j - begin] = error

@@ -57,6 +57,8 @@ class Model:
 
     def random_data(self) -> Dataset:
         """Spikes of several densities that the module can run on: [sample, step, *input shape], the same every time."""
+        if self.exported.calling == TOKENS:
+            return Dataset({ONLY: _torch("transformers").random_lines(self.module)}, None, None, "random tokens")
         shape = tuple(int(n) for n in self.graph.nodes["input"].input_type["input"])
         held = self.exported.calling == "static"
         density = np.repeat(RANDOM_DENSITIES, RANDOM_SAMPLES).reshape(-1, *[1] * (1 + len(shape)))
@@ -67,6 +69,10 @@ class Model:
 
 
 RANDOM_DENSITIES, RANDOM_SAMPLES, RANDOM_STEPS = (0.05, 0.2, 0.5, 0.9), 3, 100
+
+
+TOKENS = "tokens"
+"""See `export.model`."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ def _from_path(path: Path, factory: str | None, reading: Reading) -> Model:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     if path.suffix not in CHECKPOINTS:
         return Model(path.name, "nir", sha256, nir_file.read(path))
+    if factory is None and (made := _torch("nn_files").spiking(path)) is not None:
+        return _from_module(made, path.name, sha256, reading)
     if factory is None:
         raise refuse(
             "factory-failed",

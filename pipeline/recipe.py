@@ -46,12 +46,18 @@ class Grid:
             return np.sign(exact)
         return np.asarray(np.clip(np.rint(exact), self.low, self.high), np.float64)
 
-    def neighbor(self, exact: Float, wanted: Float) -> Float:
-        """The one closest to `wanted` of the two whole numbers around `exact`, within the grid."""
+    def around(self, exact: Float) -> tuple[Float, Float]:
+        """The two whole numbers around each, within the grid; with 1 bit -1 and 1. What is 0 stays so."""
         if self.bits == 1:
-            return np.where(exact == 0, 0.0, np.where(wanted < 0, -1.0, 1.0))
-        either = np.clip(np.rint(wanted), np.floor(exact), np.ceil(exact))
-        return np.asarray(np.clip(either, self.low, self.high), np.float64)
+            return -np.sign(np.abs(exact)), np.sign(np.abs(exact))
+        low, high = (np.clip(end(exact), self.low, self.high) for end in (np.floor, np.ceil))
+        return low, high
+
+    def neighbor(self, wanted: Float, low: Float, high: Float) -> Float:
+        """The one of `low` and `high`, as `around` gives them, that is closest to `wanted`."""
+        if self.bits == 1:
+            return np.where(wanted < 0, low, high)
+        return np.asarray(np.minimum(np.maximum(np.rint(wanted), low), high), np.float64)
 
 
 @dataclass(frozen=True)

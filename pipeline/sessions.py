@@ -11,12 +11,13 @@ from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.session import FastSession, ReplaySession, Session
 from spikeport.sim.store import load_program
+from spikeport.sim.trace import States
 
 FAST = "fast"
 
 
 def open_session(
-    program: Program | Path | str, name: str = FAST, *, samples: int = 1, states: bool = True, **options: Any
+    program: Program | Path | str, name: str = FAST, *, samples: int = 1, states: States = True, **options: Any
 ) -> Session:
     """`samples` side by side from zero state; `session.step(x)` takes the next steps, however many.
 

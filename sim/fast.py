@@ -25,7 +25,7 @@ from spikeport.sim.plan import Plan, plan
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Progress
 from spikeport.sim.stimulus import Stimulus, checked
-from spikeport.sim.trace import LayerTrace, Trace
+from spikeport.sim.trace import LayerTrace, States, Trace, recorded
 
 CACHE = 2**19
 """Bytes that stay near the processor: of input sums of one layer in one window, and of one layer's weights."""
@@ -44,12 +44,13 @@ def run(
     program: Program,
     stimulus: Stimulus,
     *,
-    states: bool = True,
+    states: States = True,
     progress: Progress | None = None,
     threads: int | None = None,
     matrices: MatrixKernel | None = None,
 ) -> Trace:
-    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`.
+    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`,
+    or of the layers that are named there.
 
     `threads`: at most so many at once, by default as many as this process has processors. `matrices`: a kernel for
     products of matrices, taken where it is measured to be faster. The Trace depends on neither.
@@ -78,10 +79,10 @@ def _processors() -> int:
     return min(own, int(settings.NUMBA_NUM_THREADS))
 
 
-def _room(layer: Any, samples: int, steps: int, states: bool) -> LayerTrace:
-    shape = (samples, steps, layer.size)
+def _room(layer: Any, samples: int, steps: int, states: States) -> LayerTrace:
+    shape, kept = (samples, steps, layer.size), recorded(states, layer.name)
     return LayerTrace(
-        layer.phase, np.zeros(shape, layer.wire.dtype), *(np.zeros(shape, np.int32) if states else None for _ in "uv")
+        layer.phase, np.zeros(shape, layer.wire.dtype), *(np.zeros(shape, np.int32) if kept else None for _ in "uv")
     )
 
 

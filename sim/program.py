@@ -38,6 +38,7 @@ from spikeport.sim.synapses import KINDS, AnySynapse, SparseSynapse, Synapse
 
 if TYPE_CHECKING:
     from spikeport.sim.session import FastSession
+    from spikeport.sim.trace import States
 
 __all__ = [
     "AlwaysOn",
@@ -120,7 +121,7 @@ class Program:
         """Synapses with a weight other than zero."""
         return sum(int(synapse.fan_out.sum()) for synapse in self.synapses)
 
-    def open(self, samples: int = 1, *, states: bool = True) -> FastSession:
+    def open(self, samples: int = 1, *, states: States = True) -> FastSession:
         """A session on the engine `fast`, for online use: `session.step(x)` takes the next steps, however many."""
         from spikeport.sim.session import FastSession  # late: a session needs the engine, and that the Program
 

@@ -19,7 +19,7 @@ from spikeport.sim.flow import Flow, Out, Signal, Tails
 from spikeport.sim.plan import plan
 from spikeport.sim.program import Program
 from spikeport.sim.stimulus import Stimulus, checked
-from spikeport.sim.trace import LayerTrace, Trace
+from spikeport.sim.trace import LayerTrace, States, Trace, recorded
 
 Array = NDArray[Any]
 Given = Stimulus | Array
@@ -38,11 +38,13 @@ class Snapshot:
 
 
 class Session(ABC):
-    """`samples` side by side. `step` raises what `stimulus.checked` raises; Traces hold u and v if `states`."""
+    """`samples` side by side. `step` raises what `stimulus.checked` raises; Traces hold u and v if `states`, or
+    of the layers that are named there (where an engine can record only all, of all).
+    """
 
     engine: str
 
-    def __init__(self, program: Program, samples: int, states: bool) -> None:
+    def __init__(self, program: Program, samples: int, states: States) -> None:
         if samples < 1:
             what, why = f"{samples} samples", "a session takes one or more side by side"
             raise refuse("option-range", "samples", what, why, "Give a whole number from 1 on.")
@@ -104,7 +106,7 @@ class FastSession(Session):
 
     engine = "fast"
 
-    def __init__(self, program: Program, samples: int = 1, states: bool = True) -> None:
+    def __init__(self, program: Program, samples: int = 1, states: States = True) -> None:
         super().__init__(program, samples, states)
         self._plan = plan(program)
         self.reset()
@@ -133,7 +135,7 @@ class FastSession(Session):
 
     def _room(self, name: str, steps: int) -> Out:
         signal = self._tails.extended(name, steps)
-        u, v = (np.zeros(signal.spikes.shape, np.int32) if self.states else None for _ in "uv")
+        u, v = (np.zeros(signal.spikes.shape, np.int32) if recorded(self.states, name) else None for _ in "uv")
         return Out(signal.spikes, 0, signal.begin, u, v)
 
     def _traced(self, phase: int, out: Out) -> LayerTrace:
@@ -160,7 +162,7 @@ class ReplaySession(Session):
     p steps after the input has passed, so that there is no step to stop at in which all layers have done as much.
     """
 
-    def __init__(self, program: Program, run: Callable[..., Trace], engine: str, samples: int, states: bool) -> None:
+    def __init__(self, program: Program, run: Callable[..., Trace], engine: str, samples: int, states: States) -> None:
         super().__init__(program, samples, states)
         self._run, self.engine = run, engine
         self.reset()
@@ -171,7 +173,7 @@ class ReplaySession(Session):
     def _advance(self, inputs: dict[str, Array], steps: int) -> dict[str, LayerTrace]:
         past = {n: np.concatenate([self._past[n], x], 1) if n in self._past else x.copy() for n, x in inputs.items()}
         shaped = {p.name: past[p.name].reshape(*past[p.name].shape[:2], *p.shape) for p in self.program.inputs}
-        trace = self._run(self.program, shaped, states=self.states)
+        trace = self._run(self.program, shaped, states=self.states if isinstance(self.states, bool) else True)
         self._past = past
         return {name: layer.steps(slice(self.time, None)) for name, layer in trace.layers.items()}
 

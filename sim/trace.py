@@ -6,6 +6,7 @@ float model, lie side by side; `LayerTrace.in_chip_time` gives the other view.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,15 @@ from spikeport.sim.errors import refuse
 
 VARIABLES = ("u", "v", "spikes")
 """Compared in this order: the first variable to differ is nearest to the cause."""
+
+
+States = bool | Collection[str]
+"""Whether u and v are recorded: of all layers, of none, or of those that are named."""
+
+
+def recorded(states: States, layer: str) -> bool:
+    """Whether a layer's u and v are."""
+    return states if isinstance(states, bool) else layer in states
 
 
 @dataclass(frozen=True, eq=False)

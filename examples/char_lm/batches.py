@@ -20,27 +20,27 @@ ROWS = 16
 """Into how many texts a part is cut to be scored, each read from its begin."""
 
 
-def windows(ids: Ids, batch: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """Windows anywhere in the text: (tokens [batch, WINDOW], the symbols after each, True), without end."""
+def windows(ids: Ids, batch: int, window: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """Windows anywhere in the text: (tokens [batch, window], the symbols after each, True), without end."""
     text = torch.from_numpy(ids.astype(np.int64))
     while True:
-        begins = torch.from_numpy(random.integers(0, len(ids) - WINDOW, batch))[:, None]
-        found = text[begins + torch.arange(WINDOW + 1)]
+        begins = torch.from_numpy(random.integers(0, len(ids) - window, batch))[:, None]
+        found = text[begins + torch.arange(window + 1)]
         yield found[:, :-1], found[:, 1:], True
 
 
-def streams(ids: Ids, batch: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
+def streams(ids: Ids, batch: int, window: int, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
     """The text in `batch` rows, window after window: (tokens, targets, whether rows begin anew), without end.
 
     Each time through, rows begin elsewhere, since the text is turned by a random number of characters.
     """
-    length = (len(ids) - 1) // batch // WINDOW * WINDOW
+    length = (len(ids) - 1) // batch // window * window
     while True:
         turned = np.roll(ids, -int(random.integers(len(ids)))).astype(np.int64)
         places = np.arange(batch)[:, None] * length + np.arange(length + 1)
         rows = torch.from_numpy(turned[places])
-        for begin in range(0, length, WINDOW):
-            part = rows[:, begin : begin + WINDOW + 1]
+        for begin in range(0, length, window):
+            part = rows[:, begin : begin + window + 1]
             yield part[:, :-1], part[:, 1:], begin == 0
 
 
@@ -72,11 +72,11 @@ def bits(model: SpikeDecoder | SoftmaxTwin, ids: Ids, carried: bool) -> float:
 
 
 @torch.no_grad()
-def hidden_bits(model: SpikeDecoder | SoftmaxTwin, ids: Ids, share: float, seed: int = 0) -> float:
+def hidden_bits(model: SpikeDecoder | SoftmaxTwin, ids: Ids, share: float, window: int, seed: int = 0) -> float:
     """Bits per hidden character, windows side by side, hidden ones chosen by `seed`."""
     was, random = model.training, np.random.default_rng(seed)
     model.eval()
-    whole = torch.from_numpy(ids[: len(ids) // WINDOW * WINDOW].astype(np.int64)).reshape(-1, WINDOW)
+    whole = torch.from_numpy(ids[: len(ids) // window * window].astype(np.int64)).reshape(-1, window)
     total, count = 0.0, 0
     for tokens in whole.split(ROWS):
         seen, wanted = hidden(tokens, share, random)

@@ -17,7 +17,7 @@ from spikeport.export.nn import (
 )
 
 WINDOW = 64
-"""Tokens of a training step's window."""
+"""Tokens of a training step's window, unless a preset says another."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,30 @@ class Preset:
     hide: float = 0.0
     rate: float = 5e-3
     batch: int = 16
+    window: int = WINDOW
 
 
-LINEAR = DecoderConfig(heads=4, decay=(1, 2, 3, 4), shift=True)
+LINEAR = DecoderConfig(
+    steps=1,
+    heads=6,
+    token_bits=96,
+    neuron="nilif",
+    qkv_neuron="lif",
+    decay=(1, 2, 2, 3, 3, 4),
+    shift=True,
+    scale=1.0,
+    attention_norm=True,
+    head="accumulate",
+    head_neuron=False,
+    dropout=0.1,
+)
 FAITHFUL = DecoderConfig(heads=1, token_bits=40, position_code="static", position_bits=24)
 WTA = replace(WD, window=32)
 
 PRESETS: dict[str, Preset] = {
-    "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True),
+    "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True, rate=7e-3),
     "faithful": Preset(lambda: SpikeDecoder(FAITHFUL)),
     "wta": Preset(lambda: WDSpikingformer(WTA), streams=True),
-    "masked": Preset(lambda: WESpikingformer(WE), hide=0.15),
+    "masked": Preset(lambda: WESpikingformer(WE), hide=0.15, batch=32, window=WE.positions),
     "softmax": Preset(lambda: SoftmaxTwin(TwinConfig(dropout=0.1)), rate=3e-3),
 }

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from batches import bits, hidden, hidden_bits, streams, windows
 from corpus import Ids, split
-from presets import PRESETS, WINDOW, Preset
+from presets import PRESETS, Preset
 from torch import nn
 from torch.nn import functional
 
@@ -56,7 +56,7 @@ class Run:
         self.preset, self.model = preset, preset.build()
         self.optimizer = optimizer(self.model, preset.rate)
         given = streams if preset.streams else windows
-        self.data: Iterator[tuple[Any, Any, bool]] = given(train, preset.batch, self.random)
+        self.data: Iterator[tuple[Any, Any, bool]] = given(train, preset.batch, preset.window, self.random)
         self.state: ModelState | None = None
         self.iterations = 0
 
@@ -86,7 +86,7 @@ class Run:
 
 def score(model: SpikeDecoder | SoftmaxTwin, preset: Preset, ids: Ids) -> float:
     """Bits per character of a part of the text, as the preset's model reads it."""
-    return hidden_bits(model, ids, preset.hide) if preset.hide else bits(model, ids, preset.streams)
+    return hidden_bits(model, ids, preset.hide, preset.window) if preset.hide else bits(model, ids, preset.streams)
 
 
 def train(name: str, seed: int, seconds: float, iterations: int, out: Path) -> None:
@@ -101,7 +101,7 @@ def train(name: str, seed: int, seconds: float, iterations: int, out: Path) -> N
         done = run.iterations / iterations if iterations else (now - began) / seconds
         if now - shown > SHOWN or done >= 1:
             shown = now
-            speed = run.iterations * preset.batch * WINDOW / (now - began)
+            speed = run.iterations * preset.batch * preset.window / (now - began)
             found = f"{score(run.model, preset, validation):.3f}" if now - saved > SAVED or done >= 1 else "-"
             print(
                 f"{name} {now - began:6.0f} s {run.iterations:6} iterations {speed:6.0f} tokens/s "
@@ -111,7 +111,7 @@ def train(name: str, seed: int, seconds: float, iterations: int, out: Path) -> N
             if found != "-":
                 saved = now
                 about = {"preset": name, "seed": seed, "iterations": run.iterations, "validation": float(found)}
-                save_model(out, run.model, about | {"torch": torch.__version__, "done": min(done, 1.0)})
+                save_model(out, run.model, about | {"torch": str(torch.__version__), "done": min(done, 1.0)})
 
 
 def main() -> None:

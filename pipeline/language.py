@@ -1,4 +1,8 @@
-"""A language model as a Program that is fed token by token: how tokens go in, logits come out, and text is made."""
+"""A language model as a Program that is fed token by token: how tokens go in, logits come out, and text is made.
+
+The graph is one of `export.transformers`: a line of its input for each token, and for each place where the model knows
+places; each token takes some micro-steps, and its logits are what the read-out holds in the last of them.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.export import nir_file
 from spikeport.pipeline.calibrate import calibrate
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.quantize import Quantized, quantize
+from spikeport.sim import fast
+from spikeport.sim.errors import refuse
 from spikeport.sim.program import Program
 from spikeport.sim.session import Session
+from spikeport.sim.trace import Trace
 
 Ids = NDArray[np.integer[Any]]
 Float = NDArray[np.float64]
@@ -32,6 +40,12 @@ class Feeding:
     steps: int
     vocab: int
     places: int = 0
+
+    @classmethod
+    def of(cls, graph: Any, vocab: int) -> Feeding:
+        """What a graph takes, of which `vocab` lines are symbols."""
+        lines = int(graph.nodes["input"].input_type["input"][0])
+        return cls(int(nir_file.metadata(graph, "micro_steps")), vocab, lines - vocab)
 
     def one_hot(self, tokens: Ids, first: int = 0) -> NDArray[np.uint8]:
         """Tokens [sample, token], the first of them token number `first`, as x [sample, step, axon]."""
@@ -61,11 +75,11 @@ class Ported:
         return np.asarray(v[:, self.feeding.steps - 1 :: self.feeding.steps] * scale.unit + scale.offset, np.float64)
 
 
-def ported(graph: Any, dt: float, feeding: Feeding, learned: Ids, longest: int, **choices: Any) -> Ported:
+def ported(graph: Any, vocab: int, learned: Ids, longest: int, **choices: Any) -> Ported:
     """The graph's integers, calibrated on tokens [sample, token] of the training part; for samples of up to `longest`
-    tokens.
+    tokens. `choices` as for `quantize`.
     """
-    network = lower(graph, dt)
+    feeding, network = Feeding.of(graph, vocab), lower(graph, nir_file.metadata(graph, "dt"))
     calibration = calibrate(network, {"input": feeding.one_hot(learned)})
     return Ported(network, quantize(network, calibration, longest * feeding.steps, **choices), feeding)
 
@@ -76,8 +90,22 @@ def streamed(model: Ported, session: Session, tokens: Ids) -> Float:
     for first in range(0, len(tokens), CHUNK):
         part = tokens[None, first : first + CHUNK]
         trace = session.step(model.feeding.one_hot(part, session.time // model.feeding.steps))
-        found.append(model.logits(trace.layers[READ_OUT].v)[0])
+        found.append(model.logits(_read_out(trace))[0])
     return np.concatenate(found)
+
+
+def at_once(model: Ported, tokens: Ids, engine: Callable[..., Any] = fast.run, **options: Any) -> Float:
+    """The logits [sample, token, vocab] of sequences [sample, token], each from its begin, in one run of an engine."""
+    trace = engine(model.program, {"input": model.feeding.one_hot(tokens)}, **options)
+    return model.logits(_read_out(trace))
+
+
+def _read_out(trace: Trace) -> NDArray[Any]:
+    v = trace.layers[READ_OUT].v
+    if v is None:
+        what, how = "the run kept no voltages of the read-out", f"Ask for states=({READ_OUT!r},)."
+        raise refuse("option-range", "states", what, "logits are the read-out's voltages", how)
+    return v
 
 
 def bits(logits: Float, following: Ids) -> Float:
