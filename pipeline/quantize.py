@@ -49,15 +49,25 @@ class Quantized:
 
 
 def phases(network: Network, build: str = "cell") -> dict[str, int]:
-    """Chip steps by which each input, layer, and stage of an attention lags the model. Raises `SpikeportError`
-    (`cycle-unsupported`) where another build than `cell` takes more steps than a loop has.
+    """Chip steps by which each input, layer, and stage of an attention lags the model. Raises `SpikeportError` where
+    another build than `cell`, which `lower` has judged, takes more steps than a loop (`cycle-unsupported`) or a delay
+    (`delay-range`) has.
     """
     names, ways = attention_ways.of_network(network, build)
-    if build != "cell" and (around := loop(names, ways)):
+    around = loop(names, ways) if build != "cell" else []
+    if around:
         what = f"with attention built from {build} processes it takes {len(around)} steps"
         why, how = "its Delays give less", "Use the build `cell`, or longer Delays."
         raise refuse("cycle-unsupported", f"loop {' -> '.join(around)}", what, why, how)
-    return {part.name: 0 for part in network.inputs} | least(names, ways)
+    phase = {part.name: 0 for part in network.inputs} | least(names, ways)
+    far = [(source, target) for source, target, lag in ways if phase[target] - phase[source] + lag > arith.DELAY_MAX]
+    if far and build != "cell":
+        what, why = (
+            f"with attention built from {build} processes it is too long",
+            f"{arith.DELAY_MAX} steps are the most",
+        )
+        raise refuse("delay-range", f"way {far[0][0]!r} -> {far[0][1]!r}", what, why, "Use the build `cell`.")
+    return phase
 
 
 def quantize(

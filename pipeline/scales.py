@@ -176,7 +176,9 @@ def choose(layer: NetworkLayer, rows: Rows, reach: Float, slack: float, grid: Gr
             exponent = _exponent(cap, peak, grid.high, wanted)
             if exponent >= 0:
                 break
-    if exponent < arith.EXPONENT_MIN:
+    if layer.spikes:  # a few neurons without a bound, among others, have what was measured of them
+        cap = np.where(cap > 0, cap, measured[0])
+    if exponent < arith.EXPONENT_MIN or not (cap > 0).all():
         raise refuse(
             "scale-impossible",
             f"layer {layer.name}",

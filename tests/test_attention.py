@@ -235,6 +235,14 @@ def test_stock_processes_only_count(changes):
         Recipe(attention="other")
 
 
+def test_a_token_that_no_delay_holds_is_refused_for_stock_processes():
+    node = a.key_value(words=64)
+    net, x = lowered(node), {"in": a.stimulus(node, steps=4)}
+    assert quantize(net, calibrate(net, x)).program.by_name["a.cell"].words == 64
+    with pytest.raises(SpikeportError, match="delay-range"):
+        quantize(net, calibrate(net, x), recipe=Recipe(attention="stock"))
+
+
 def test_a_loop_through_attention_needs_a_delay():
     def back(graph):
         graph.nodes["back"] = nir.Linear(np.ones((6, 4)))

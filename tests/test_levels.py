@@ -243,3 +243,19 @@ def test_a_silent_graded_layer_has_a_threshold():
     quantized = quantize(low, calibrate(low, x))
     trace = reference.run(quantized.program, encode(low, quantized.inputs, x))
     assert not trace["n1"].spikes.any()
+
+
+def test_a_neuron_without_a_leak_among_leaky_ones_has_a_scale():
+    """Its v has no bound, and theirs have."""
+    tau = np.full(24, 4e-3)
+    tau[6] = 1e30
+    node = graphs.lif(24, tau=tau, r=np.where(tau > 1, 1e33, 4.0))
+    linear = graphs.linear(24, 3, 1)
+    linear.weight[6] = 0.5, 0.3, -0.1
+    net = lower(graphs.chain(linear, node, outputs=24), graphs.DT)
+    x = {"input": graphs.spikes()}
+    quantized = quantize(net, calibrate(net, x))
+    trace = reference.run(quantized.program, encode(net, quantized.inputs, x))
+    want = network.run(net, x)["n1"].spikes
+    assert (trace["n1"].spikes == want).mean() > 0.98
+    assert want[:, :, 6].any()
