@@ -115,7 +115,7 @@ def _equivalent(found: Measured, model: SpikeDecoder, heldout: Ids) -> None:
         return
     activity = float_model.run(network, {"input": x})
     wrong = sum(int((activity[n].spikes[:, -v.shape[1] :] != v).sum()) for n, v in kept.items())
-    what = f"spikes of the graph's last pass that differ from the model, {tokens.size // transformers.passes(model)} tokens"
+    what = f"spikes of the last pass that differ from the model, {tokens.size // transformers.passes(model)} tokens"
     found.add(what, "0", str(wrong), wrong == 0)
 
 
@@ -249,7 +249,6 @@ def page(measured: Sequence[Measured]) -> str:
     for one in measured:
         f, program = one.figures, one.ported.program
         speed = f"{f['tokens/s']:,.0f}" if "tokens/s" in f else "-"
-        lines.append(
-            f"| {one.name} | {f['float']:.3f} | {f['integer']:.3f} | {program.neurons:,} | {program.synapse_count:,} | {speed} |"
-        )
+        size = f"{program.neurons:,} | {program.synapse_count:,}"
+        lines.append(f"| {one.name} | {f['float']:.3f} | {f['integer']:.3f} | {size} | {speed} |")
     return "\n".join([*lines, "", *(f"{m.name}: {m.figures['text']!r}" for m in measured if "text" in m.figures), ""])

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from spikeport.export.nn import ModelState, SoftmaxTwin, SpikeDecoder, load_model, save_model
+from spikeport.export.nn_files import read
 
 DECAY, BETAS, CLIP = 0.1, (0.9, 0.95), 1.0
 WARM_UP, LOWEST = 0.02, 0.02
@@ -50,15 +51,17 @@ def rate_at(done: float) -> float:
 class Run:
     """One training: its model, data and how far it is."""
 
-    def __init__(self, preset: Preset, seed: int, train: Ids) -> None:
+    def __init__(self, preset: Preset, seed: int, train: Ids, resumed: Path | None) -> None:
         torch.manual_seed(seed)
         self.random = np.random.default_rng(seed)
-        self.preset, self.model = preset, preset.build()
+        self.preset = preset
+        self.model = load_model(resumed).train() if resumed else preset.build()
         self.optimizer = optimizer(self.model, preset.rate)
         given = streams if preset.streams else windows
         self.data: Iterator[tuple[Any, Any, bool]] = given(train, preset.batch, preset.window, self.random)
         self.state: ModelState | None = None
-        self.iterations = 0
+        held = read(resumed)["about"] if resumed else {}
+        self.begun, self.iterations = float(held.get("done", 0.0)), int(held.get("iterations", 0))
 
     def step(self, done: float) -> float:
         """One window of each row; gives its bits per character."""
@@ -89,19 +92,23 @@ def score(model: SpikeDecoder | SoftmaxTwin, preset: Preset, ids: Ids) -> float:
     return hidden_bits(model, ids, preset.hide, preset.window) if preset.hide else bits(model, ids, preset.streams)
 
 
-def train(name: str, seed: int, seconds: float, iterations: int, out: Path) -> None:
-    """Train for CPU seconds, or for so many iterations, and write the checkpoint."""
+def train(name: str, seed: int, seconds: float, iterations: int, out: Path, resumed: Path | None) -> None:
+    """Train for CPU seconds, or for so many iterations, and write the checkpoint. One that is resumed goes on at
+    its place in the schedule, with an optimizer that has seen nothing yet.
+    """
     preset, (text, validation, _) = PRESETS[name], split()
-    run = Run(preset, seed, text)
+    run = Run(preset, seed, text, resumed)
+    before = run.iterations
     began = shown = saved = time.process_time()
-    done, mean = 0.0, 6.0
+    done, mean = run.begun, 6.0
     while done < 1:
         mean += 0.02 * (run.step(done) - mean)
         now = time.process_time()
-        done = run.iterations / iterations if iterations else (now - began) / seconds
+        share = (run.iterations - before) / iterations if iterations else (now - began) / seconds
+        done = run.begun + (1 - run.begun) * share
         if now - shown > SHOWN or done >= 1:
             shown = now
-            speed = run.iterations * preset.batch * preset.window / (now - began)
+            speed = (run.iterations - before) * preset.batch * preset.window / (now - began)
             found = f"{score(run.model, preset, validation):.3f}" if now - saved > SAVED or done >= 1 else "-"
             print(
                 f"{name} {now - began:6.0f} s {run.iterations:6} iterations {speed:6.0f} tokens/s "
@@ -121,6 +128,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="of CPU time")
     parser.add_argument("--iterations", type=int, default=0, help="instead of minutes")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the checkpoint")
+    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--heldout", action="store_true", help="score the checkpoint on the held-out part")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -130,7 +138,7 @@ def main() -> None:
         print(f"{given.model} held out {score(model, PRESETS[given.model], split()[2]):.4f}")
         return
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    train(given.model, given.seed, 60 * given.minutes, given.iterations, given.output)
+    train(given.model, given.seed, 60 * given.minutes, given.iterations, given.output, given.resume)
 
 
 if __name__ == "__main__":
