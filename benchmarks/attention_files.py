@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nir
-from attention_models import ANEW, CHAR_LM, MODELS
+from attention_models import CHAR_LM, MODELS, PRESETS
 from rows import Row
 
 from spikeport.export import nir_file, transformers
@@ -24,7 +24,7 @@ def rows() -> Iterator[Row]:
             raise TypeError(name)
         with tempfile.TemporaryDirectory() as folder:
             first, second = (Path(folder) / f"{which}.nir" for which in ("first", "second"))
-            nir_file.write(transformers.graph(model, ANEW.get(name, 0)), first)
+            nir_file.write(transformers.graph(model, PRESETS[name].anew), first)
             graph = nir_file.read(first)
             nir_file.write(graph, second)
             same = first.read_bytes() == second.read_bytes()

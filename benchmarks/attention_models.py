@@ -31,11 +31,10 @@ sys.path.insert(0, str(CHAR_LM))
 import baselines  # noqa: E402
 import corpus  # noqa: E402
 from batches import hidden  # noqa: E402
+from presets import PRESETS  # noqa: E402
 
-MODELS = {"linear": 2.00, "faithful": 2.35, "wta": 2.30, "masked": None}
+MODELS: dict[str, float | None] = {"linear": 2.00, "faithful": 2.35, "wta": 2.30, "masked": None}
 """Name of a checkpoint -> bits per character that it is to reach."""
-ANEW = {"faithful": 64}
-"""Trained on windows from nothing: its attention forgets after so many tokens."""
 LOST = 0.02
 """Bits per character that the integers may cost."""
 COMPARED, ON_LAVA, WRITTEN = 256, 40, 32
@@ -69,7 +68,7 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     torch.set_num_threads(1)
     stages: list[Callable[[], None]] = []
     learned = sequences(model, train[: LEARNED[0] * LEARNED[1]], LEARNED[1])
-    graph = transformers.graph(model, ANEW.get(name, 0))
+    graph = transformers.graph(model, PRESETS[name].anew)
     ported = language.ported(graph, len(model.code.weights()) - _places(model), learned, len(heldout))
     found = Measured(name, ported)
     stages = [
@@ -98,7 +97,7 @@ def sequences(model: SpikeDecoder, ids: Ids, length: int) -> NDArray[np.int64]:
 
 def _equivalent(found: Measured, model: SpikeDecoder, heldout: Ids) -> None:
     """The graph in float64 against the model in float32, all spikes of `COMPARED` tokens."""
-    causal, length = model.config.causal, ANEW.get(found.name, COMPARED)
+    causal, length = model.config.causal, PRESETS[found.name].anew or COMPARED
     tokens = sequences(model, heldout[:COMPARED], length)
     recorded = {
         name: values.numpy()
@@ -147,7 +146,7 @@ def _bits(found: Measured, model: SpikeDecoder, heldout: Ids) -> None:
 def _causal(found: Measured, model: SpikeDecoder, heldout: Ids) -> tuple[float, float]:
     session = found.ported.program.open(states=(language.READ_OUT,))
     got = language.bits(language.streamed(found.ported, session, heldout[:-1]), heldout[1:])
-    want = language.bits(floats(model, heldout[:-1], ANEW.get(found.name, 0)), heldout[1:])
+    want = language.bits(floats(model, heldout[:-1], PRESETS[found.name].anew), heldout[1:])
     return float(want.mean()), float(got.mean())
 
 
@@ -209,7 +208,7 @@ def _speed(found: Measured, model: SpikeDecoder, heldout: Ids, count: int = 4096
                 _, state = model.run(torch.tensor([[int(symbol)]]), state)
 
     def windows() -> None:
-        floats(model, ids, ANEW.get(found.name, 0))
+        floats(model, ids, PRESETS[found.name].anew)
 
     ways = {"fast": (integers, count), "token by token": (one_by_one, 256), "windows of 64": (windows, count)}
     best = dict.fromkeys(ways, 0.0)

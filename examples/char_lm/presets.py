@@ -22,7 +22,8 @@ WINDOW = 64
 
 @dataclass(frozen=True)
 class Preset:
-    """`build` makes the model. `streams`: each window goes on where the last one of its row ended, with its state, else
+    """`build` makes the model. `anew`: its attention, streamed, forgets after so many tokens, since it was trained on
+    windows from nothing (0: never). `streams`: each window goes on where the last one of its row ended, with its state, else
     windows are anywhere in the text and begin from nothing. `hide`: the share of tokens to be guessed, else 0.
     """
 
@@ -32,6 +33,7 @@ class Preset:
     rate: float = 5e-3
     batch: int = 16
     window: int = WINDOW
+    anew: int = 0
 
 
 LINEAR = DecoderConfig(
@@ -53,7 +55,7 @@ WTA = replace(WD, window=32)
 
 PRESETS: dict[str, Preset] = {
     "linear": Preset(lambda: SpikeDecoder(LINEAR), streams=True, rate=7e-3),
-    "faithful": Preset(lambda: SpikeDecoder(FAITHFUL)),
+    "faithful": Preset(lambda: SpikeDecoder(FAITHFUL), anew=WINDOW),
     "wta": Preset(lambda: WDSpikingformer(WTA), streams=True),
     "masked": Preset(lambda: WESpikingformer(WE), hide=0.15, batch=32, window=WE.positions),
     "softmax": Preset(lambda: SoftmaxTwin(TwinConfig(dropout=0.1)), rate=3e-3),
