@@ -22,9 +22,9 @@ WINDOW = 64
 
 @dataclass(frozen=True)
 class Preset:
-    """`build` makes the model. `anew`: its attention, streamed, forgets after so many tokens, since it was trained on
-    windows from nothing (0: never). `streams`: each window goes on where the last one of its row ended, with its state, else
-    windows are anywhere in the text and begin from nothing. `hide`: the share of tokens to be guessed, else 0.
+    """`build` makes the model. `streams`: each window goes on where the last one of its row ended, with its state, else
+    windows are anywhere in the text and begin from nothing; `anew`: streamed, attention forgets after so many tokens,
+    since it was trained so (0: never). `hide`: the share of tokens to be guessed, else 0.
     """
 
     build: Callable[[], SpikeDecoder | SoftmaxTwin]
