@@ -59,7 +59,8 @@ def sent(model: SpikeDecoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     if not model.config.causal:
         what, how = "each token sees the whole sequence", "Export it, and port the .nir."
         raise refuse("module-unsupported", type(model).__name__, what, "the graph is fed it several times", how)
-    tokens = torch.as_tensor(x[:, :: model.config.steps, : model.code.vocab].argmax(-1))
+    first = torch.as_tensor(x[:, :: model.config.steps].argmax(-1))
+    tokens = first // model.code.positions if model.code.joint or model.code.combine else first % model.code.vocab
     if x.shape[1] % model.config.steps or (lines(model, tokens) != x).any():
         what = "x is not one line on for each token, and its place, in each of its micro-steps"
         raise refuse("data-values", "data", what, "the model takes tokens", "Make x with `Feeding.one_hot`.")
