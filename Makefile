@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity attention test test-310 test-light lint bench bench-peers clean
+.PHONY: help demo conformance fidelity attention train ablations test test-310 test-light lint bench bench-peers clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,16 @@ fidelity: ## how much of trained networks survives in 8, 6 and 4 bits, beside a 
 attention: ## spiking attention on every engine; language models from checkpoint to text (needs CPython 3.11.7's pydoc_data)
 	@.ci/setup product lava
 	@.venv/bin/python benchmarks/attention.py $(ATTENTION)
+
+train: ## train the language models of examples/char_lm anew into out/char_lm (MINUTES=60 of one core each, SEED=0)
+	@.ci/setup product
+	@for model in linear faithful wta masked softmax; do \
+	  .venv/bin/python examples/char_lm/train.py --model $$model --seed $(or $(SEED),0) --minutes $(or $(MINUTES),60) \
+	    -o out/char_lm/$$model-$(or $(SEED),0).pt || exit 1; done
+
+ablations: ## what each choice of a spiking transformer is worth, trained for seconds each, as a table
+	@.ci/setup product
+	@.venv/bin/python examples/char_lm/ablations.py
 
 test: ## every test
 	@.ci/setup product lava

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from spikeport.export.nn import ModelState, SoftmaxTwin, SpikeDecoder, load_model, save_model
 from spikeport.export.nn_files import read
+from spikeport.sim.errors import refuse
 
 DECAY, BETAS, CLIP = 0.1, (0.9, 0.95), 1.0
 WARM_UP, LOWEST = 0.02, 0.02
@@ -61,6 +62,9 @@ class Run:
         self.data: Iterator[tuple[Any, Any, bool]] = given(train, preset.batch, preset.window, self.random)
         self.state: ModelState | None = None
         held = read(resumed)["about"] if resumed else {}
+        if held.get("done") == 1.0:
+            what, how = "its schedule is at its end", "Go on from a checkpoint that was written before, or train anew."
+            raise refuse("option-range", str(resumed), what, "there is nothing left of it to go on with", how)
         self.begun, self.iterations = float(held.get("done", 0.0)), int(held.get("iterations", 0))
 
     def step(self, done: float) -> float:
