@@ -18,6 +18,7 @@ from spikeport.export import transformers
 from spikeport.export.nn import SoftmaxTwin, SpikeDecoder, load_model
 from spikeport.pipeline import equivalence, language
 from spikeport.pipeline import network as float_model
+from spikeport.pipeline.attention_cost import INT8, LABEL, Energy, Shape, dense, of_run, saving
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.engines import engine
 from spikeport.pipeline.language import Ported
@@ -78,6 +79,7 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     ]
     if model.config.causal:
         stages += [lambda: _text(found, python), lambda: _speed(found, model, heldout)]
+    stages.append(lambda: _energy(found, model, heldout))
     for done, stage in enumerate(stages, start=1):
         stage()
         progress(done, len(stages))
@@ -224,9 +226,25 @@ def _speed(found: Measured, model: SpikeDecoder, heldout: Ids, count: int = 4096
         got = f"{ratio:.1f}x ({own:,.0f} to {floating:,.0f} tokens/s)"
         found.add(f"speed of fast beside torch's float model, {name}", wanted, got, ratio >= 3 or wanted == "reported")
     found.figures["tokens/s"] = own
-    some = {"input": given[:, : 512 * found.ported.feeding.steps]}
-    trace = fast.run(found.ported.program, some)
-    found.figures["synops"] = cost(found.ported.program, trace, some)["synops_per_sample"] / 512
+
+
+def _energy(found: Measured, model: SpikeDecoder, heldout: Ids) -> None:
+    """Counted operations of the integers' run beside a dense transformer of the same shape: 64 tokens, 8 bits in both.
+
+    The dense one's products of queries and keys, and of scores and values, are counted for all pairs; its own previous
+    token is not.
+    """
+    config, window = model.config, 64
+    x = {"input": found.ported.feeding.one_hot(heldout[None, :window])}
+    program, trace = found.ported.program, fast.run(found.ported.program, x)
+    counted = cost(program, trace, x)
+    products = [trace[layer.name].spikes for layer in program.layers if layer.operation == "product"]
+    inside = sum(int(np.count_nonzero(spikes)) for spikes in products)
+    shape = Shape(model.size, window, config.heads, config.blocks, config.steps, config.hidden, config.vocab)
+    own, other = Energy("integers", of_run(counted, inside), INT8), Energy("dense", dense(shape), INT8)
+    got = f"{own.microjoules:.1f} and {other.microjoules:.1f} uJ ({saving(own, other):+.0%} less)"
+    found.add(f"energy of 64 tokens and of a dense net of 8 bits: {LABEL}", "reported", got)
+    found.add("synaptic operations a token", "reported", f"{counted['synops_per_sample'] / window:,.0f}")
 
 
 def beside(measured: Sequence[Measured]) -> list[Row]:
