@@ -57,7 +57,8 @@ def sent(model: SpikeDecoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     token sees the whole sequence: then only the last pass would compare.
     """
     if not model.config.causal:
-        what, how = "each token sees the whole sequence", "Export it, and port the .nir."
+        what = "each token sees the whole sequence"
+        how = "Write `transformers.graph(model)` with `nir_file.write` and port that; the last pass counts."
         raise refuse("module-unsupported", type(model).__name__, what, "the graph is fed it several times", how)
     first = torch.as_tensor(x[:, :: model.config.steps].argmax(-1))
     tokens = first // model.code.positions if model.code.joint or model.code.combine else first % model.code.vocab
