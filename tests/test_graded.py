@@ -196,7 +196,7 @@ def test_a_code_that_would_leave_32_bits_is_refused():
 
 
 def _bound(program):
-    return graded_bounds._sent(program, program.layers[0])
+    return graded_bounds.sent(program, program.layers[0])
 
 
 def test_a_word_with_a_decay_reaches_its_bound_and_no_more():

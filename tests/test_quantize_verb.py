@@ -48,7 +48,7 @@ def test_port_and_quantize_take_the_same_recipe(files, command, tmp_path):
     )[0]
     assert status in (0, 1)
     report = json.loads((tmp_path / "b" / "report.json").read_text())
-    assert report["recipe"] == {"bits": 3, "method": "mse"}
+    assert report["recipe"] == {"bits": 3, "method": "mse", "attention": "cell"}
     assert load_program(tmp_path / "p.npz").digest == report["program"]["digest"]
 
 
