@@ -80,11 +80,14 @@ class StreamedGraph:
         return self.add(name, node, *slots)
 
     def ending(self, last: Stream, **about: Any) -> Any:
-        """The graph, which gives what `last` does; `about` is kept as metadata."""
+        """The graph, which gives what `last` does; `about` is kept as metadata. Names are in the order in which a file
+        gives them, so that what is read and written again has the same bytes.
+        """
         self.nodes["output"] = nir.Output({"output": np.array([last.size])})
         self.edges += [(part, "output") for part in last.parts]
         known = {"writer": "spikeport", "axes": "sample, step, *shape", "dt": STEP}
-        return nir.NIRGraph(self.nodes, self.edges, metadata=known | about, type_check=False)
+        nodes, metadata = (dict(sorted(part.items())) for part in (self.nodes, known | about))
+        return nir.NIRGraph(nodes, self.edges, metadata=metadata, type_check=False)
 
 
 def lif(size: int, tau: float, threshold: float) -> Any:

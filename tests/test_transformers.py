@@ -196,5 +196,12 @@ def test_a_checkpoint_is_ported_without_a_factory(tmp_path):
     assert result.source.recorded_on["calling"] == "tokens"
 
 
+@pytest.mark.parametrize("kind", ["decay and shift", "winners"])
+def test_a_file_that_is_read_and_written_again_has_the_same_bytes(kind, tmp_path):
+    nir_file.write(transformers.graph(made(KINDS[kind])), tmp_path / "first.nir")
+    nir_file.write(nir_file.read(tmp_path / "first.nir"), tmp_path / "second.nir")
+    assert (tmp_path / "first.nir").read_bytes() == (tmp_path / "second.nir").read_bytes()
+
+
 def test_a_winners_model_is_a_wd_spikingformer():
     assert WDSpikingformer(WTA).config == WTA
