@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from spikeport.export import nir_fields, nir_file, nir_guard
+from spikeport.export.primitives import PRIMITIVES
 from spikeport.pipeline.run import check
 from spikeport.sim.errors import SpikeportError
 
@@ -230,15 +231,15 @@ def test_what_is_written_is_what_is_read(tmp_path):
 
 
 def test_the_fields_are_those_of_nir():
-    """One rule for each field of each primitive that NIR reads, and no other."""
+    """One rule for each field of each primitive that NIR reads, of those that we add, and no other."""
     wanted = {}
-    for name in nir.ir.__all__:
-        kind = getattr(nir, name)
+    kinds = {name: getattr(nir, name) for name in nir.ir.__all__} | PRIMITIVES
+    for name, kind in kinds.items():
         if isinstance(kind, type) and name not in ("NIRNode", "NIRGraph"):
             fields = {f.name for f in dataclasses.fields(kind) if f.init} - {"metadata"}
             wanted[name] = {"shape"} if name in ("Input", "Output") else fields
     assert {name: set(rules) for name, rules in nir_fields.FIELDS.items()} == wanted
-    assert len(wanted) == 18
+    assert len(wanted) == 18 + len(PRIMITIVES)
 
 
 @pytest.mark.real
