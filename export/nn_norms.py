@@ -44,9 +44,7 @@ class BatchNorm(Foldable):
         return found
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        mean, variance = self.norm.running_mean, self.norm.running_var
-        assert mean is not None  # BatchNorm1d tracks both unless told otherwise
-        assert variance is not None
+        mean, variance = self.norm.get_buffer("running_mean"), self.norm.get_buffer("running_var")
         scale = self.norm.weight / torch.sqrt(variance + self.norm.eps)
         return scale, self.norm.bias - mean * scale
 

@@ -145,7 +145,8 @@ def confirmed(model: Ported, session: Session, prompt: Ids, draft: Ids, choose: 
     """What another engine would have written: (text, runs). It is given prompt and draft at once; up to the first place
     where it would have chosen otherwise, both texts are the same, and from there on it is asked again.
 
-    The same text as `written` gives on that engine, by as many runs as the draft has mistakes, and one.
+    The same text as `written` gives on that engine. Each run but the last mends one character, so that a draft without
+    mistakes takes one.
     """
     text, runs = np.concatenate([prompt, draft]), 0
     while True:
