@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity attention train ablations test test-310 test-light lint bench bench-peers clean
+.PHONY: help demo conformance fidelity attention train ablations test test-310 test-light lint bench bench-peers docker clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,5 +56,9 @@ bench-peers: ## the same network on the simulators of others, each in an environ
 	@.ci/setup product
 	@.venv/bin/python benchmarks/bench_peers.py
 
+docker: ## build the images and run `port` and the tests in them, with Debian's buildah (root; docker/README.md says how with Docker)
+	@test -f out/demo/manifest.json || $(MAKE) demo
+	@docker/build-without-docker
+
 clean: ## remove environments and outputs
-	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light .venv-peer-* out build
+	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light .venv-hadolint .venv-peer-* out build
