@@ -4,9 +4,9 @@
 ARG SPIKEPORT=spikeport:0.1.0
 FROM ${SPIKEPORT}
 USER 0
-# Mounted, not copied: no layer holds the wheel's own file. The packages that are there stay as they are, or pip says what the wheel needs.
-RUN --mount=type=bind,target=/wheels \
-    set -- /wheels/lava_loihi-*.whl \
+COPY . /wheels/
+# The packages that are there stay as they are, or pip says what the wheel needs.
+RUN set -- /wheels/lava_loihi-*.whl \
  && if [ ! -f "$1" ] || [ "$#" != 1 ]; then \
       echo "NO WHEEL: the build context must hold one file lava_loihi-VERSION-*.whl, and there is none, or several." >&2; \
       echo "Put the wheel that Intel gave you into docker/loihi and build with that folder as the context." >&2; exit 1; fi \
