@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikeport.hw_targets.workload import ConvLink
 from spikeport.sim.program import Program
 from spikeport.sim.synapses import AnySynapse, SparseSynapse
+from spikeport.sim.wires import IntArray
 
 Image = tuple[int, int, int]
 """Channels, height, width."""
@@ -116,8 +117,8 @@ class _Entries:
     source: Image
     target: Image
     lengths: Ints
-    columns: NDArray[np.int32]
-    values: NDArray[np.int8]
+    columns: IntArray
+    values: IntArray
 
     @staticmethod
     def of(synapse: AnySynapse, source: Image, target: Image) -> _Entries:
@@ -207,7 +208,7 @@ class _Entries:
         return of_target, (channel % shape[1] * shape[2] + row) * shape[3] + column
 
 
-def _kernel(places: Ints, values: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8] | None:
+def _kernel(places: Ints, values: IntArray, shape: tuple[int, ...]) -> NDArray[np.int8] | None:
     """The kernel with these values at these places; None where one place has two."""
     kernel = np.zeros(int(np.prod(shape)), np.int8)
     kernel[places] = values

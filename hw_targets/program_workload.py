@@ -1,4 +1,4 @@
-"""A Program as what a mapper sees of it: how many weights there are, where, of how many bits, and who sends how often."""
+"""A Program as a mapper sees it: how many weights there are, where, of how many bits, and who sends how often."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.hw_targets.convolutions import Convolution, as_image, convolution
-from spikeport.hw_targets.workload import ConvLink, DenseLink, Group, Link, SparseLink, Workload
+from spikeport.hw_targets.workload import DenseLink, Group, Link, SparseLink, Workload
 from spikeport.sim import arith, bounds
-from spikeport.sim.program import AlwaysOn, AnyLayer, Input, Layer, Program, Source
+from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Source
 from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
 
 Events = Mapping[str, NDArray[Any]]
@@ -96,10 +96,10 @@ def weight_bits(mantissas: NDArray[Any]) -> int:
     The sign is always one of them: our Lava processes are of sign mode MIXED. netx's `optimize_weight_bits` saves it
     where no weight is of the other sign, and finds the same where there are both.
     """
-    used = int(np.bitwise_or.reduce(mantissas.astype(np.int64), axis=None, initial=0))
+    used = int(np.bitwise_or.reduce(mantissas, initial=0))
     spare = (used & -used).bit_length() - 1 if used else 0
     low, high = (int(end) >> spare for end in (mantissas.min(initial=0), mantissas.max(initial=0)))
-    return max(1 if low else 0, (-low - 1).bit_length() + 1 if low else 0, high.bit_length() + 1 if high else 0, 1)
+    return 1 + max((~low if low else 0).bit_length(), high.bit_length())
 
 
 def in_registers(program: Program) -> list[str]:
@@ -110,25 +110,26 @@ def in_registers(program: Program) -> list[str]:
 def _in_register(program: Program, synapse: AnySynapse) -> bool:
     """Whether the target's bias register can do what all its always-on axons do.
 
-    They bring w to u in each step from the layer's phase on. With no current memory u is w * 2**6 and what else arrives,
-    and v gets that; which a register gives, if u provably never wraps and mantissa and exponent hold the sum for all
-    neurons. Only u, where it is looked at, is another.
+    They bring w to u in each step from the layer's phase on. Without current memory u is w * 2**6 and what else
+    arrives, and v gets it; which a register gives as well, if u provably never wraps, and mantissa and exponent hold
+    the sum for all neurons. Only u, where it is looked at, is another.
     """
     layer = program.by_name[synapse.target]
     if not isinstance(program.sources[synapse.source], AlwaysOn) or not isinstance(layer, Layer):
         return False
     biases = [s for s in program.into(layer.name) if isinstance(program.sources[s.source], AlwaysOn)]
-    if (layer.decay_u != arith.DECAY_ONE).any() or any(program.lag(s).any() for s in biases):
+    if (layer.decay_u != arith.DECAY_ONE).any() or any(program.lag(bias).any() for bias in biases):
         return False
-    sums = [sum(s.sums(np.ones(1, bool))) for s in biases]  # type: ignore[call-overload]
-    total = layer.register_bias + sum(
-        bounds.shift(one, s.exponent) << arith.ALIGN for one, s in zip(sums, biases, strict=True)
-    )
+    total = layer.register_bias
+    for bias in biases:
+        up, down = bias.sums(np.ones(1, bool))
+        total = total + (bounds.shift(up + down, bias.exponent) << arith.ALIGN)
     return _fits_register(total) and bounds.layer_bounds(program, layer).u_safe
 
 
 def _fits_register(total: NDArray[np.int64]) -> bool:
-    """Whether a mantissa of 13 bits each and an exponent for all hold these numbers."""
+    """Whether a mantissa of 13 bits each and one exponent hold these numbers."""
     used = int(np.bitwise_or.reduce(total, initial=0))
     exponent = min((used & -used).bit_length() - 1, arith.BIAS_EXPONENT_MAX) if used else 0
-    return bool((total >> exponent).min() >= arith.BIAS_MIN and (total >> exponent).max() <= arith.BIAS_MAX)
+    mantissas = total >> exponent
+    return bool(mantissas.min() >= arith.BIAS_MIN and mantissas.max() <= arith.BIAS_MAX)

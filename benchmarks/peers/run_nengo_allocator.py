@@ -1,19 +1,16 @@
 """nengo-loihi's own builder, block splitting and Greedy allocator: how many cores of Loihi 1 it gives each network.
 
 `python run_nengo_allocator.py NETWORKS.json`: a list of chains, {"name", "shape" of what the host sends, "layers"}. A
-layer is {"neurons": n} or {"filters", "kernel", "stride"}, and perhaps "recurrent": true. Prints JSON: name -> {"cores",
-"neurons", "synapses", "bits"}, what it placed (of shared weights each use counts) and the bits of a weight; or {"error"}
-where its splitting makes blocks that its own validation refuses.
+layer is {"neurons": n} or {"filters", "kernel", "stride"}, and perhaps "recurrent": true. Prints JSON: name ->
+{"cores", "neurons", "synapses", "bits"}, what it placed (of shared weights each use counts) and the bits of a weight;
+or {"error"} where its splitting makes blocks that its own validation refuses.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import warnings
 from pathlib import Path
-
-warnings.simplefilter("ignore")  # it was tested with an older nengo, and says so
 
 import nengo
 import nengo_loihi
@@ -53,7 +50,7 @@ def _count(network: dict, channels_last: bool) -> dict:
     }
 
 
-def _uses(synapse) -> int:  # noqa: ANN
+def _uses(synapse) -> int:
     """Synapses of all of its axons; of each population that shares an axon, as many."""
     used = [axon for axon in range(synapse.n_axons) if synapse.axon_compartment_base(axon) is not None]
     return sum(synapse.weights[synapse.axon_weight_idx(axon)].size for axon in used)
@@ -74,7 +71,7 @@ def _network(described: dict, channels_last: bool) -> nengo.Network:
     return network
 
 
-def _layer(source, shape, layer, channels_last, rng):  # noqa: ANN
+def _layer(source, shape, layer, channels_last, rng):
     if "neurons" in layer:
         transform, shape = rng.uniform(0.1, 1, (layer["neurons"], int(np.prod(shape)))), (layer["neurons"], 1, 1)
     else:
@@ -88,7 +85,7 @@ def _layer(source, shape, layer, channels_last, rng):  # noqa: ANN
     return target, shape
 
 
-def _convolution(shape, layer, channels_last, rng):  # noqa: ANN
+def _convolution(shape, layer, channels_last, rng):
     channels, *spatial = shape
     return nengo.Convolution(
         layer["filters"],
