@@ -1,9 +1,10 @@
 """Cores that networks need on Loihi 1: ours beside nengo-loihi's, whose builder and Greedy allocator are run as they
 are.
 
-Both sides read `peers/chip_networks.json`, and it is checked that they place the same neurons and synapses, with weights
-of the same bits. What the host sends is on no core on either side, and there are no probes. nengo-loihi gives each block
-a core of its own; where it cuts a layer so that its own validation refuses the block, the network is not compared.
+Both sides read `peers/chip_networks.json`, and it is checked that they place the same neurons and synapses, with
+weights of the same bits. What the host sends is on no core on either side, and there are no probes. nengo-loihi gives
+each block a core of its own; where it cuts a layer so that its own validation refuses the block, the network is not
+compared.
 """
 
 from __future__ import annotations

@@ -45,9 +45,19 @@ class Convolution:
 
     def link(self, source: str, target: str, weight_bits: int, delay: int) -> ConvLink:
         """As a mapper sees it."""
-        shapes = (self.source_shape, self.target_shape)
-        geometry = (self.kernel, self.stride, self.padding, self.dilation, self.groups)
-        return ConvLink(source, target, *shapes, *geometry, weight_bits, delay)
+        return ConvLink(
+            source,
+            target,
+            self.source_shape,
+            self.target_shape,
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            weight_bits,
+            delay,
+        )
 
 
 def as_image(shape: tuple[int, ...]) -> Image | None:
@@ -234,12 +244,14 @@ def _axes(pairs: NDArray[np.bool_], source: int, target: int) -> list[_Axis]:
 
 def _strides(pairs: NDArray[np.bool_]) -> list[int]:
     """By how much what one target position reads can be further than what the one before it reads, in the middle,
-    where a border cuts least. No stride: a kernel that shares nothing along this axis, which 1 stands for.
+    where a border cuts least. Where neither says anything it can be any.
     """
+    if len(pairs) == 1:
+        return [1]
     middle = (len(pairs) - 1) // 2
-    here, there = (np.flatnonzero(row) for row in (pairs[middle], pairs[min(middle + 1, len(pairs) - 1)]))
+    here, there = np.flatnonzero(pairs[middle]), np.flatnonzero(pairs[middle + 1])
     steps = np.unique(there[:, None] - here[None])
-    return [int(step) for step in steps[steps > 0]] or [1]
+    return [int(step) for step in steps[steps > 0]] or list(range(1, pairs.shape[1] + 1))
 
 
 def _reaches(offsets: Ints, stride: int, source: int, target: int) -> Ints:
