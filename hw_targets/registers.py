@@ -66,7 +66,7 @@ def _value(limit: Limit) -> int:
 
 
 def _broken(code: str, where: str, what: str, limit: Limit, how: str) -> Finding:
-    why = f"the chip has {_value(limit)} {limit.unit} ({limit.trust}; {limit.source})"
+    why = f"its limit is {_value(limit)} {limit.unit} ({limit.trust}; {limit.source})"
     return Finding(code, where, what, why, how)
 
 

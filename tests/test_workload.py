@@ -110,7 +110,7 @@ def test_what_is_found_is_what_is_there_and_one_changed_weight_ends_it(seed, row
     whole = dense(synapse)
     found = find(synapse, source, shape)
     assert found is None or np.array_equal(rebuilt(found), whole)
-    if min(shape[1:]) > 2 and kernel.all():
+    if min(shape[1:]) > 2 and kernel.all() and np.count_nonzero(whole) > kernel.size:
         assert found is not None
     changed = whole.copy()
     place = rng.choice(np.flatnonzero(whole)) if whole.any() else 0
@@ -319,6 +319,4 @@ def test_the_n_mnist_networks_kernels_are_found(real):
         found = convolution(program, synapse).weights
         free = np.abs(found.astype(int)) < 127  # what the ends of 8 bits do not hold
         scale = (found * kernel * free).sum((1, 2, 3)) / (kernel * kernel * free).sum((1, 2, 3))  # of each threshold
-        assert (
-            np.abs(found - scale[:, None, None, None] * kernel)[free].max() < 2
-        )  # a unit, and the scale's error
+        assert np.abs(found - scale[:, None, None, None] * kernel)[free].max() < 2  # a unit, and the scale's error
