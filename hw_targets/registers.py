@@ -88,9 +88,7 @@ def _settings(program: Program, limits: Mapping[str, Limit]) -> Iterator[Finding
         for field in ("decay_u", "decay_v", "threshold"):
             values = len(np.unique(getattr(layer, field)))
             if values > _value(limits["settings"]):
-                how = (
-                    "Use one scale for the layer, or one layer for each value; Lava's CPU models take them as they are."
-                )
+                how = "Make a layer of each value, or keep it per neuron in microcode; Lava's CPU models take an array."
                 yield _broken("register-shared", layer.name, f"{values} values of {field}", limits["settings"], how)
 
 
@@ -99,7 +97,7 @@ def _core_settings(program: Program, limits: Mapping[str, Limit]) -> Iterator[Fi
         pairs = len(np.unique(np.stack([layer.decay_u, layer.decay_v]), axis=1).T)
         for values, name in ((pairs, "decays"), (len(np.unique(layer.threshold)), "thresholds")):
             if values > _value(limits[name]):
-                how = "Use one scale for the layer, or put its neurons on more cores than their number asks for."
+                how = "Put its neurons on more cores than their number asks for, or make fewer values of them."
                 yield _broken("register-shared", layer.name, f"{values} {name}", limits[name], how)
 
 
