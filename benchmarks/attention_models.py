@@ -70,7 +70,7 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     stages: list[Callable[[], None]] = []
     learned = sequences(model, train[: LEARNED[0] * LEARNED[1]], LEARNED[1])
     graph = transformers.graph(model, PRESETS[name].anew)
-    ported = language.ported(graph, len(model.code.weights()) - _places(model), learned, len(heldout))
+    ported = language.ported(graph, len(model.code.weights()) - places(model), learned, len(heldout))
     found = Measured(name, ported)
     stages = [
         lambda: _equivalent(found, model, heldout),
@@ -86,7 +86,8 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     return found
 
 
-def _places(model: SpikeDecoder) -> int:
+def places(model: SpikeDecoder) -> int:
+    """Lines of the input that say where a token is."""
     return model.config.positions if model.config.position_code != "none" else 0
 
 
