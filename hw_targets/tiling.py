@@ -60,7 +60,7 @@ class _Cutter:
             return self._capped(axis)
         length, parts = self.group.shape[axis], 1
         while True:
-            tiles = self._pieces(axis, _even(length, parts))
+            tiles = self._pieces(axis, even(length, parts))
             worst = self._worst(tiles)
             over = self._over(worst)
             if not over or parts == length:
@@ -176,7 +176,7 @@ def _spans(length: int, size: int) -> list[tuple[int, int]]:
     return [(low, min(low + size, length)) for low in range(0, length, size)]
 
 
-def _even(length: int, parts: int) -> list[tuple[int, int]]:
+def even(length: int, parts: int) -> list[tuple[int, int]]:
     """Parts that differ by one at most, the larger first."""
     ends = [part * (length // parts) + min(part, length % parts) for part in range(parts + 1)]
     return list(pairwise(ends))
