@@ -57,10 +57,11 @@ def grids(workload: Workload) -> dict[str, Grid]:
     """How all groups are cut. How many axons leave a tile depends on how the groups that it sends to are cut: all are
     cut without, and then those again that have too many, until none has. Kept as long as the workload.
     """
-    known = _KNOWN.get(id(workload))
+    key = id(workload)
+    known = _KNOWN.get(key)
     if known is None or known[0]() is not workload:
-        forget = weakref.ref(workload, lambda _, key=id(workload): _KNOWN.pop(key, None))
-        known = _KNOWN[id(workload)] = (forget, _grids(workload))
+        known = _KNOWN[key] = (weakref.ref(workload), _grids(workload))
+        weakref.finalize(workload, _KNOWN.pop, key, None)
     return known[1]
 
 

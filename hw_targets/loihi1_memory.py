@@ -115,9 +115,7 @@ def _axis(link: ConvLink, axis: int, span: tuple[int, int]) -> list[_Reach]:
 
 
 @lru_cache(maxsize=4096)
-def _reaches(
-    length: int, kernel: int, stride: int, padding: int, dilation: int, span: tuple[int, int]
-) -> list[_Reach]:
+def _reaches(length: int, kernel: int, stride: int, padding: int, dilation: int, span: tuple[int, int]) -> list[_Reach]:
     """Of each source position that has a target in the span."""
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for target in range(*span):
@@ -214,5 +212,5 @@ def _arrivals(link: Link, grid: Grid) -> Int64:
     """Of each source axon, in how many tiles it has a synapse. Kept, since it takes a pass over all of them."""
     known = _ARRIVALS.setdefault(link, {})
     if grid not in known:
-        known[grid] = sum((link.fan_out(tile.box) > 0 for tile in grid.tiles()), np.zeros(1, np.int64))
+        known[grid] = np.sum([link.fan_out(tile.box) > 0 for tile in grid.tiles()], axis=0)
     return known[grid]

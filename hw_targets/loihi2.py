@@ -61,8 +61,8 @@ COMPILERS: Mapping[str, Compiler] = MappingProxyType(
         "2023": Compiler("2023", _NEWEST, False, False),
     }
 )
-"""By when they ran (the second from September 2022 to January 2023). Of the older ones the limits of neurons and synapse
-words are recorded (1024 neurons: inferred from the order of the violations); the others are taken from the newest.
+"""By when they ran (the second from September 2022 to January 2023). Of the older ones the limits of neurons and of
+synapse words are recorded (1024 neurons: inferred from the violations); the others are taken from the newest.
 """
 
 

@@ -143,7 +143,7 @@ class _Cutter:
         links = self.workload.into[self.group.name]
         if not all(isinstance(link, DenseLink | ConvLink) for link in links):
             return tiles
-        if all(isinstance(link, DenseLink) or link.groups == 1 for link in links):
+        if all(not isinstance(link, ConvLink) or link.groups == 1 for link in links):
             return tiles[:1]
         return {tile.box[0]: tile for tile in reversed(tiles)}.values()
 
