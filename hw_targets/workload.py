@@ -24,6 +24,7 @@ class Group:
     """Neurons that share their rule. `placed` False: they are not on a core, but what the host sends (an input).
 
     `sends` False: a read-out, which needs no axons. `bits`: what one of its spikes carries, 1 is binary.
+    `state_words`: words of 64 bits that a neuron keeps between steps; u and v are one, key-value cells have more.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Group:
     placed: bool = True
     sends: bool = True
     bits: int = 1
+    state_words: int = 1
 
     @property
     def size(self) -> int:
