@@ -98,7 +98,9 @@ def chance_net(seed: int) -> Workload:
         dense = generator.random() < 0.5
         links.append(DenseLink(*ends) if dense else sparse_link(*ends, int(sizes[k + 1]), 0.02, seed + k))
         if k and generator.random() < 0.4:
-            links.append(sparse_link(f"l{k + 1}", f"l{k + 1}", int(sizes[k + 1]), int(sizes[k + 1]), 0.05, seed + 90 + k))
+            links.append(
+                sparse_link(f"l{k + 1}", f"l{k + 1}", int(sizes[k + 1]), int(sizes[k + 1]), 0.05, seed + 90 + k)
+            )
         if k > 1 and generator.random() < 0.4:
             links.append(DenseLink(f"l{k - 1}", f"l{k + 1}", int(sizes[k - 1])))
     return Workload(f"chance {seed}", tuple(groups), tuple(links), chance_rates(groups, seed))
