@@ -7,6 +7,7 @@ step; `assumed` names those groups, and who calls decides whether that may be sa
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +55,9 @@ def _bits(link: Link) -> int:
 
 
 @singledispatch
-def arrivals(link: Link, rates: Floats, shape: tuple[int, ...]) -> Floats:
-    """Synaptic operations per chip step in each neuron of a link's target, [neuron]. `rates` [source axon]; `shape`:
-    the target's.
+def arrivals(link: Any, rates: Floats, shape: tuple[int, ...]) -> Floats:
+    """Synaptic operations per chip step in each neuron of a link's target, [neuron]. `link`: a Link; `rates` [source
+    axon]; `shape`: the target's.
     """
     boxes = [tuple((k, k + 1) for k in place) for place in np.ndindex(*shape)]
     return np.array([rates @ link.fan_out(box) for box in boxes])
@@ -97,9 +98,9 @@ def _(link: SparseLink, rates: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 @singledispatch
-def reached(link: Link, box: Box) -> Int64:
+def reached(link: Any, box: Box) -> Int64:
     """The source axons that have a synapse into a box, rising."""
-    return np.flatnonzero(link.fan_out(box))
+    return np.asarray(np.flatnonzero(link.fan_out(box)), np.int64)
 
 
 @reached.register

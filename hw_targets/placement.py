@@ -131,7 +131,7 @@ def _starts(flows: Floats, mesh: Mesh, count: int, seed: int) -> list[NDArray[np
 
 def _distances(spots: Sequence[tuple[int, int, int]]) -> Floats:
     where = np.array(spots, np.float64)[:, :2]
-    return np.abs(where[:, None] - where[None]).sum(-1)
+    return np.asarray(np.abs(where[:, None] - where[None]).sum(-1), np.float64)
 
 
 def _weighted(places: Sequence[Place], messages: sparse.csr_matrix) -> float:

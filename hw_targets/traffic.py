@@ -78,4 +78,4 @@ def _axons(found: Sequence[tuple[Link, Box]]) -> Int64 | None:
 
 
 def _by_core(homes: Int64, rates: Floats, cores: int) -> Floats:
-    return np.bincount(homes, weights=rates, minlength=cores + 1)
+    return np.asarray(np.bincount(homes, weights=rates, minlength=cores + 1), np.float64)
