@@ -16,9 +16,9 @@ from rows import Row
 
 from spikeport.export import transformers
 from spikeport.export.nn import SoftmaxTwin, SpikeDecoder, load_model
+from spikeport.hw_targets.cost_constants import ARITHMETIC, INT8
 from spikeport.pipeline import equivalence, language
 from spikeport.pipeline import network as float_model
-from spikeport.hw_targets.cost_constants import ARITHMETIC, INT8
 from spikeport.pipeline.attention_cost import Energy, Shape, dense, of_run, saving
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.engines import engine

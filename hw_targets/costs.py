@@ -18,11 +18,11 @@ from spikeport.hw_targets import links
 from spikeport.hw_targets.activity import WORK, Floats, assumed, loads, of_tile, rate
 from spikeport.hw_targets.cost_constants import (
     ARITHMETIC,
-    BY_TARGET,
     FLOAT32,
     NO_ENERGY,
     Constants,
     Range,
+    of_target,
 )
 from spikeport.hw_targets.mapping import Core, Mapping
 from spikeport.hw_targets.target import Target
@@ -73,7 +73,7 @@ class Cost:
 
 def cost(mapping: Mapping, workload: Workload, target: Target, constants: Constants | None = None) -> Cost:
     """`constants`: by the target's name if None. KeyError where there are none for it."""
-    constants = constants or BY_TARGET[target.name]
+    constants = constants or of_target(target.name)
     unknown = assumed(workload)
     if unknown:
         return Cost(target.name, mapping.chips, unknown, {}, (), None, (), None, None, None)

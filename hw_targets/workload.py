@@ -47,10 +47,17 @@ class Link(Protocol):
     in chip steps.
     """
 
-    source: str
-    target: str
-    weight_bits: int
-    delay: int
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def weight_bits(self) -> int: ...
+
+    @property
+    def delay(self) -> int: ...
 
     def fan_out(self, box: Box) -> Int64:
         """How many stored synapses each source axon has into the target's neurons in `box`, [source axon]."""
