@@ -43,7 +43,7 @@ def _least(width: int) -> int:
 
 
 def _block(name: str, width: int, before: Group, generator: np.random.Generator) -> tuple[list[Group], list[Link]]:
-    """Neurons laid out as an image (from an image by a convolution, else dense); three convolutions; dense; recurrent."""
+    """Neurons laid out as an image from an image by a convolution, else dense; three convolutions, dense, recurrent."""
     half, quarter = width // 2, width // 4
     shapes = [(2, half, half), (quarter, half, half), (half, quarter, quarter), (half, quarter, quarter)]
     images = [Group(f"{name}.image{k}", shape) for k, shape in enumerate(shapes)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 
 import numpy as np
@@ -28,17 +29,33 @@ class Cut:
     time: float
 
 
-def cuts(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, most: int, fits: Fits) -> list[Cut]:
-    """The tiles as given, and finer ones of at most `most` tiles, all of which fit on a core each. `work`: the group's.
+Candidates = Iterator[tuple[float, Callable[[], Cut]]]
+"""The time of a cut, and what makes it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """Of cuts: tiles at most, and the time in ns below which nothing finer is of use; `fits` asks the target."""
+
+    most: int
+    least: float
+    fits: Fits
+
+
+def cuts(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, limits: Limits) -> list[Cut]:
+    """The tiles as given, and finer ones, all of which fit on a core each. `work`: the group's.
 
     Tiles that make up a grid are made even and then get one more part along the axis where that helps most; of others
     the busiest is halved.
     """
     found = [_cut(list(tiles), work, constants)]
     finer = _halved if _parts(tiles) is None else _even_grids
-    for candidate in finer(group, tiles, work, constants, most):
-        if candidate.time < found[-1].time and all(fits([tile]) for tile in candidate.tiles):
-            found.append(candidate)
+    for time, make in finer(group, tiles, work, constants, limits.most):
+        if found[-1].time <= limits.least:
+            break
+        if time < found[-1].time:
+            candidate = make()
+            found += [candidate] if all(limits.fits([tile]) for tile in candidate.tiles) else []
     return found
 
 
@@ -53,28 +70,31 @@ def _parts(tiles: Sequence[Tile]) -> list[int] | None:
     return [len(each) for each in spans] if int(np.prod([len(each) for each in spans])) == len(tiles) else None
 
 
-def _even_grids(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, most: int) -> list[Cut]:
+def _even_grids(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, most: int) -> Candidates:
     parts, shape = _parts(tiles) or [], work.shape[1:]
-    found = []
     while int(np.prod(parts)) <= most:
-        edges = tuple(_edges(length, count) for length, count in zip(shape, parts, strict=True))
-        found.append(Cut(tuple(_boxes(group, edges)), _sums(work, edges), _time(work, edges, constants)))
+        edges = _edges(shape, parts)
+        time = _time(work, edges, constants)
+        yield time, partial(_grid, group, edges, work, time)
         finer = [[*parts[:k], count + 1, *parts[k + 1 :]] for k, count in enumerate(parts) if count < shape[k]]
         if not finer:
-            break
+            return
         parts = min(finer, key=lambda counts: _worth(work, counts, constants))
-    return found
+
+
+def _grid(group: str, edges: Edges, work: Floats, time: float) -> Cut:
+    return Cut(tuple(_boxes(group, edges)), _sums(work, edges), time)
 
 
 def _worth(work: Floats, counts: Sequence[int], constants: Constants) -> float:
     """Time of the busiest tile, times tiles: what is spread evenly wins, few tiles or many."""
-    edges = tuple(_edges(length, count) for length, count in zip(work.shape[1:], counts, strict=True))
-    return _time(work, edges, constants) * float(np.prod(counts))
+    return _time(work, _edges(work.shape[1:], counts), constants) * float(np.prod(counts))
 
 
-def _edges(length: int, parts: int) -> Int64:
-    """The first parts are the longer ones."""
-    return np.concatenate([[0], np.cumsum([length // parts + (k < length % parts) for k in range(parts)])])
+def _edges(shape: Sequence[int], counts: Sequence[int]) -> Edges:
+    """Even parts along each axis, the first ones longer where they cannot be."""
+    sizes = [[length // n + (k < length % n) for k in range(n)] for length, n in zip(shape, counts, strict=True)]
+    return tuple(np.concatenate([[0], np.cumsum(each)]) for each in sizes)
 
 
 def _boxes(group: str, edges: Edges) -> list[Tile]:
@@ -94,14 +114,18 @@ def _time(work: Floats, edges: Edges, constants: Constants) -> float:
     return float(core_times(_sums(work, edges), constants).max())
 
 
-def _halved(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, most: int) -> list[Cut]:
-    found, now = [], list(tiles)
+def _halved(group: str, tiles: Sequence[Tile], work: Floats, constants: Constants, most: int) -> Candidates:
+    now = list(tiles)
     while len(now) < most:
         times = core_times(np.array([of_tile(work, tile.box) for tile in now]), constants)
         busiest = int(times.argmax())
         lengths = [high - low for low, high in now[busiest].box]
         if max(lengths) < 2:
-            break
+            return
         now[busiest : busiest + 1] = now[busiest].halves(int(np.argmax(lengths)))
-        found.append(_cut(now, work, constants))
-    return found
+        cut = _cut(now, work, constants)
+        yield cut.time, partial(_same, cut)
+
+
+def _same(cut: Cut) -> Cut:
+    return cut

@@ -16,7 +16,7 @@ import numpy as np
 from spikeport.hw_targets.activity import Floats, loads
 from spikeport.hw_targets.cost_constants import Constants, of_target
 from spikeport.hw_targets.costs import core_loads, core_times
-from spikeport.hw_targets.grids import Cut, cuts
+from spikeport.hw_targets.grids import Cut, Limits, cuts
 from spikeport.hw_targets.mapping import Core, Tile
 from spikeport.hw_targets.target import Target
 from spikeport.hw_targets.workload import Workload
@@ -62,10 +62,10 @@ def _chains(
     for core in cores:
         for tile in core.tiles:
             tiles.setdefault(tile.group, []).append(tile)
-    return {
-        group: cuts(group, own, work[group], constants, len(cores), lambda one: target.fits(target.use(workload, one)))
-        for group, own in tiles.items()
-    }
+    everything = np.sum([each.reshape(len(each), -1).sum(1) for each in work.values()], axis=0)
+    least = float(core_times(everything, constants)) / len(cores)
+    limits = Limits(len(cores), least, lambda one: target.fits(target.use(workload, one)))
+    return {group: cuts(group, own, work[group], constants, limits) for group, own in tiles.items()}
 
 
 @dataclass(frozen=True, eq=False)
