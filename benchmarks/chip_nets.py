@@ -76,13 +76,13 @@ def slayer_net(path: str) -> Net:
     return Net(program, {entry.name: x.astype(entry.wire.dtype)})
 
 
-def language_model(name: str, attention: str = "cell") -> Net:
+def language_model(name: str) -> Net:
     """A language model of examples/char_lm on held-out text."""
     model, (train, _, heldout) = load_model(attention_models.CHAR_LM / f"{name}.pt"), corpus.split()
     learned = attention_models.sequences(model, train[:512], 64)
     graph = transformers.graph(model, attention_models.PRESETS[name].anew)
     vocab = len(model.code.weights()) - attention_models.places(model)
-    made = language.ported(graph, vocab, learned, 4 * TOKENS, recipe=Recipe(method="mse", attention=attention))
+    made = language.ported(graph, vocab, learned, 4 * TOKENS, recipe=QUICK)
     tokens = attention_models.sequences(model, heldout[:TOKENS], TOKENS)[:1]
     return Net(made.program, {"input": made.feeding.one_hot(tokens)})
 
@@ -97,6 +97,5 @@ NETS: dict[str, Callable[[], Net]] = {
     "tinynet": partial(slayer_net, "tinynet/tiny.net"),
     "PilotNet SDNN": partial(slayer_net, "pilotnet_sdnn/network.net"),
     **{f"language, {name}": partial(language_model, name) for name in attention_models.MODELS},
-    "language, faithful, stock": partial(language_model, "faithful", "stock"),
 }
 """Name -> thunk."""
