@@ -90,7 +90,7 @@ def _optimized(workload: Workload, target: Target, cores: tuple[Core, ...]) -> t
 
 
 def network_rows() -> list[Row]:
-    """Every example and every real model: it has a place, or what does not fit is said; with the hops of its messages."""
+    """Every example and every real model: it has a place, or what does not fit is said."""
     import chip_nets
 
     rows, shares = [], []
@@ -158,7 +158,8 @@ def scale() -> dict[str, Any]:
     seconds = time.perf_counter() - began
     chips, step, events = found.placed.chips, found.cost.step, found.cost.events
     assert step is not None
-    said = f"{chips}, {len(found.placed.cores)}; {events['messages']:.4g}; {step.low / 1e3:.3g} to {step.high / 1e3:.3g} us"
+    took = f"{step.low / 1e3:.3g} to {step.high / 1e3:.3g} us"
+    said = f"{chips}, {len(found.placed.cores)}; {events['messages']:.4g}; {took}"
     beside = hala_point.beside(found.placed, network)
     return {
         "synapses": generated.synapse_count(network),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
 from spikeport.pipeline.plots import WIDTH, Plot
 from spikeport.pipeline.rows import percent
 
-CORE, GAP, MARGIN, TITLE = 22, 6, 12, 20
-"""Pixels: a core's side, between routers, around a chip, and for its name."""
+CORE, SIDE, GAP, MARGIN, TITLE, FONT = 22, 20, 6, 12, 20, 12
+"""Pixels: from core to core, a core's side, between routers, around a chip, for its name, of letters."""
+MARKS = ("free", "core", "full")
 SHOWN = 8
 """Chips that are drawn; a page of hundreds would say nothing."""
 ACROSS = 2
@@ -56,38 +58,28 @@ def _chip_size(mesh: dict[str, int]) -> tuple[int, int]:
 def _draw_chip(group: ElementTree.Element, chip: int, mapping: dict[str, Any]) -> None:
     mesh = mapping["mesh"]
     numbers = {layer["name"]: str(number) for number, layer in enumerate(mapping["layers"], 1)}
-    name = ElementTree.SubElement(group, "text", {"x": str(MARGIN), "y": str(MARGIN + FONT_SIZE)})
-    used = {_slot(core): core for core in mapping["cores"] if core["chip"] == chip}
+    used = {(core["column"], core["row"], core["slot"]): core for core in mapping["cores"] if core["chip"] == chip}
+    name = ElementTree.SubElement(group, "text", {"x": str(MARGIN), "y": str(MARGIN + FONT)})
     name.text = f"chip {chip}: {len(used)} cores"
-    for column in range(mesh["columns"]):
-        for row in range(mesh["rows"]):
-            for slot in range(mesh["cores"]):
-                _draw_core(group, mesh, (column, row, slot), used.get((column, row, slot)), numbers)
+    marks = {mark: ElementTree.SubElement(group, "g", {"class": f"series mark-{mark}"}) for mark in MARKS}
+    for at in product(range(mesh["columns"]), range(mesh["rows"]), range(mesh["cores"])):
+        core = used.get(at)
+        x, y = _corner(mesh, *at)
+        _square(marks["core" if core else "free"], x, y, SIDE)
+        if core:
+            _square(marks["full"], x, y, round(SIDE * min(1.0, core["full"]), 1))
+            label = ElementTree.SubElement(
+                group, "text", {"x": str(x + SIDE // 2), "y": str(y + 14), "class": "number"}
+            )
+            label.text = numbers[core["layers"][0]] + "+" * (len(core["layers"]) > 1)
 
 
-FONT_SIZE = 12
-
-
-def _slot(core: dict[str, Any]) -> tuple[int, int, int]:
-    return core["column"], core["row"], core["slot"]
-
-
-def _draw_core(
-    group: ElementTree.Element,
-    mesh: dict[str, int],
-    at: tuple[int, int, int],
-    core: dict[str, Any] | None,
-    numbers: dict[str, str],
-) -> None:
-    column, row, slot = at
+def _corner(mesh: dict[str, int], column: int, row: int, slot: int) -> tuple[int, int]:
     x = MARGIN + column * (ACROSS * CORE + GAP) + slot % ACROSS * CORE
-    y = MARGIN + TITLE + row * (-(-mesh["cores"] // ACROSS) * CORE + GAP) + slot // ACROSS * CORE
-    box = {"x": str(x), "y": str(y), "width": str(CORE - 2), "height": str(CORE - 2)}
-    ElementTree.SubElement(group, "rect", box | {"class": "core" if core else "core free"})
-    if core is None:
-        return
-    tall = round((CORE - 2) * min(1.0, core["full"]), 1)
-    filled = {"x": str(x), "y": f"{y + CORE - 2 - tall:.1f}", "width": str(CORE - 2), "height": f"{tall:.1f}"}
-    ElementTree.SubElement(group, "rect", filled | {"class": "full"})
-    label = ElementTree.SubElement(group, "text", {"x": str(x + (CORE - 2) // 2), "y": str(y + 14), "class": "number"})
-    label.text = numbers[core["layers"][0]] if len(core["layers"]) == 1 else f"{numbers[core['layers'][0]]}+"
+    return x, MARGIN + TITLE + row * (-(-mesh["cores"] // ACROSS) * CORE + GAP) + slot // ACROSS * CORE
+
+
+def _square(group: ElementTree.Element, x: int, y: int, tall: float) -> None:
+    """As wide as a core; what is not as tall stands on its floor."""
+    box = {"x": str(x), "y": f"{y + SIDE - tall:g}", "width": str(SIDE), "height": f"{tall:g}", "class": "square"}
+    ElementTree.SubElement(group, "rect", box)

@@ -12,21 +12,20 @@ LAYER_HEADINGS = ("layer", "number in the picture", "shape", "neurons", "tiles",
 
 def layer_rows(data: dict[str, Any]) -> list[Row]:
     """A row of cells per layer, as `LAYER_HEADINGS`; `data` is report.json, or holds a `mapping` as it does."""
-    rows = []
-    for i, layer in enumerate(data["mapping"]["layers"]):
-        place = f"mapping.layers.{i}"
-        rows.append(
-            (
-                Cell(layer["name"]),
-                Cell(str(i + 1)),
-                Cell(_times(layer["shape"])),
-                cell(data, f"{place}.neurons", count),
-                cell(data, f"{place}.tiles", count),
-                Cell(_times(layer["tile"] or ["–"])),
-                cell(data, f"{place}.full", percent),
-            )
-        )
-    return rows
+    return [_layer(data, i, layer) for i, layer in enumerate(data["mapping"]["layers"])]
+
+
+def _layer(data: dict[str, Any], i: int, layer: dict[str, Any]) -> Row:
+    place = f"mapping.layers.{i}"
+    return (
+        Cell(layer["name"]),
+        Cell(str(i + 1)),
+        Cell(_times(layer["shape"])),
+        cell(data, f"{place}.neurons", count),
+        cell(data, f"{place}.tiles", count),
+        Cell(_times(layer["tile"] or ["–"])),
+        cell(data, f"{place}.full", percent),
+    )
 
 
 def _times(shape: list[Any]) -> str:
@@ -48,7 +47,9 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _modelled(cost: dict[str, Any]) -> list[tuple[str, str]]:
     if cost["step"] is None:
-        return [("time, energy", f"not modelled: how often {', '.join(cost['unknown'])} send is not known")]
+        silent = ", ".join(cost["unknown"])
+        why = f"how often {silent} send is not known; --data would tell" if silent else cost["note"]
+        return [("time, energy", f"not modelled: {why}")]
     binds = dict.fromkeys(cost["binding"])
     rows = [
         ("time of a step", f"{_range(cost['step'], 1e-3)} µs, modelled; bound by {' or '.join(binds)}"),

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spikeport.hw_targets.costs import Cost, cost
-from spikeport.hw_targets.program_workload import workload
-from spikeport.hw_targets.targets import target
 
 from spikeport.hw_targets import optimize, partition, placement, registers
+from spikeport.hw_targets.costs import Cost, cost
 from spikeport.hw_targets.mapping import Core, Tile
 from spikeport.hw_targets.mapping import Mapping as Placed
+from spikeport.hw_targets.program_workload import workload
 from spikeport.hw_targets.target import Target
+from spikeport.hw_targets.targets import target
 from spikeport.hw_targets.workload import Workload
 from spikeport.sim.errors import Finding
 from spikeport.sim.program import Program
