@@ -144,11 +144,10 @@ def _largest(bounds: Sequence[Bound]) -> Range:
 
 
 def _events(mapping: Mapping, workload: Workload, each: Floats, messages: Any) -> dict[str, float]:
-    senders = {link.source for link in workload.links}
-    placed = [g.name for g in workload.groups if g.placed and g.name in senders]
+    sending = [g.name for g in workload.groups if g.placed and g.sends and g.name in workload.rates]
     totals = dict(zip(WORK, (float(total) for total in each.sum(0)), strict=True))
     return totals | {
-        "spikes": sum(float(rate(workload, name).sum()) for name in placed),
+        "spikes": sum(float(rate(workload, name).sum()) for name in sending),
         "messages": float(messages.sum()),
         "hops": links.chip_hops(mapping.places, messages),
         "crossings": links.crossings(mapping.places, messages),
