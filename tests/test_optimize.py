@@ -89,7 +89,7 @@ def test_a_generated_network_is_as_large_as_asked_and_the_same_again():
         assert size <= generated.synapse_count(net) < 1.5 * size
         assert {type(link).__name__ for link in net.links} == {"ConvLink", "DenseLink", "SparseLink"}
         assert all(np.array_equal(net.rates[name], again.rates[name]) for name in net.rates)
-        sparse = [[n for n in each.links if hasattr(n, "indices")][0].indices for each in (net, again, other)]
+        sparse = [next(n for n in each.links if hasattr(n, "indices")).indices for each in (net, again, other)]
         assert sparse[0].dtype == np.int32
         assert np.array_equal(sparse[0], sparse[1])
         assert not np.array_equal(sparse[0], sparse[2])
