@@ -25,7 +25,7 @@ CROSSING = 30.0
 """Hops that a message from chip to chip counts as: Loihi 1's links between chips carry about 30 times less than those
 on a chip (Davies and others, Proc. IEEE 109, 2021). How chips are joined is not known: any two are one crossing apart.
 """
-STARTS = 8
+STARTS = 6
 """Starts on a chip, where there is one chip; several share them, and each has two at least."""
 
 

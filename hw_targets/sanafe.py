@@ -87,12 +87,19 @@ def python() -> str | None:
     return None
 
 
-def files(program: Program, stimulus: Stimulus, workload: Workload, mapping: Placed, target: Target) -> dict[str, str]:
+def files(
+    program: Program,
+    stimulus: Stimulus,
+    workload: Workload,
+    mapping: Placed,
+    target: Target,
+    constants: Constants = LOIHI2,
+) -> dict[str, str]:
     """File name -> text, for the first sample. Errors: `sanafe-unsupported`, and what `checked` raises."""
     sent = {name: spikes for name, spikes in _in_chip_time(program, stimulus).items() if name not in program.by_name}
     inputs = min(sum(spikes.shape[1] for spikes in sent.values()), sanafe_files.INPUTS_PER_CORE)
     return {
-        "architecture.yaml": sanafe_files.architecture(target, inputs),
+        "architecture.yaml": sanafe_files.architecture(target, inputs, constants),
         "network.yaml": sanafe_files.network(program, workload, mapping, target.mesh, sent),
     }
 
@@ -108,7 +115,7 @@ def second_opinion(
     """Run the first sample there and on `fast`. Errors: `sanafe-missing`, `sanafe-failed`, and those of `files`."""
     spikes = _in_chip_time(program, stimulus)
     steps = len(next(iter(spikes.values())))
-    theirs = _run(files(program, stimulus, workload, mapping, target), program, steps)
+    theirs = _run(files(program, stimulus, workload, mapping, target, constants), program, steps)
     synops = sum(int(spikes[s.source].sum(0) @ _stored(s)) for s in program.synapses)
     known = {group.name for group in workload.groups}
     rates = {name: found.mean(0) for name, found in spikes.items() if name in known}

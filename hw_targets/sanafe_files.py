@@ -56,7 +56,7 @@ def architecture(target: Target, inputs: int, constants: Constants = LOIHI2) -> 
         "          attributes:",
         "            buffer_position: soma  # inherited",
         "            buffer_inside_unit: false  # inherited",
-        f"            max_neurons_supported: {target.capacity.get('neurons', 8192)}  # documented",
+        f"            max_neurons_supported: {target.capacity.get('neurons', 8192)}  # the mapper's",
     ]
     for kind, units in _units(c, inputs).items():
         lines.append(f"          {kind}:")

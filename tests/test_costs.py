@@ -105,8 +105,12 @@ def test_constants_rise_and_say_where_they_are_from():
     assert LOIHI2.dendrite.high == 8.4
     assert all(not value.source.count("pilotnet_snn") for value in LOIHI2.table.values())
     assert cost_constants.of_target("loihi2, compiler of 2022-10") is LOIHI2
-    with pytest.raises(KeyError):
-        cost_constants.of_target("other")
+
+
+def test_of_an_unknown_chip_nothing_is_modelled():
+    found = cost(MAPPING, NET, TARGET)
+    assert (found.step, found.energy, found.unknown) == (None, None, ())
+    assert "small is not known" in found.note
 
 
 def test_a_barrier_over_chips_is_what_intel_measured():
