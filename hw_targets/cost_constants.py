@@ -175,9 +175,9 @@ LOIHI1 = Constants(
 BY_TARGET = {constants.name: constants for constants in (LOIHI1, LOIHI2)}
 
 
-def of_target(name: str) -> Constants:
-    """Of a target by its name, of which what follows a comma tells variants apart. KeyError where there are none."""
-    return BY_TARGET[name.split(",")[0]]
+def of_target(name: str) -> Constants | None:
+    """Of a target by its name, of which what follows a comma tells variants apart. None where none are known."""
+    return BY_TARGET.get(name.split(",")[0])
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ class Bound:
 @dataclass(frozen=True)
 class Cost:
     """Per chip step. `step` in ns; `dynamic` (events alone) and `energy` (with static power) in pJ; all three None
-    where the rate of a group that sends is not known, which `unknown` names. `binding`: for low, typical and high the
-    term that the time is; `core`: the busiest for the typical. `events`: what there is of each per step, over all
-    cores.
+    where the rate of a group that sends is not known, which `unknown` names, or no constants are known for the target.
+    `binding`: for low, typical and high the term that the time is; `core`: the busiest for the typical. `events`: what
+    there is of each per step, over all cores.
     """
 
     target: str
@@ -72,11 +72,12 @@ class Cost:
 
 
 def cost(mapping: Mapping, workload: Workload, target: Target, constants: Constants | None = None) -> Cost:
-    """`constants`: by the target's name if None. KeyError where there are none for it."""
+    """`constants`: by the target's name if None; where none are known, nothing is modelled and `note` says so."""
     constants = constants or of_target(target.name)
     unknown = assumed(workload)
-    if unknown:
-        return Cost(target.name, mapping.chips, unknown, {}, (), None, (), None, None, None)
+    if unknown or constants is None:
+        note = NO_ENERGY if constants else f"What an operation takes on {target.name} is not known here."
+        return Cost(target.name, mapping.chips, unknown, {}, (), None, (), None, None, None, note=note)
     found = traffic(mapping.cores, workload).messages
     each = core_loads(mapping.cores, loads(workload))
     bounds = (*_core_bounds(each, constants), *_mesh_bounds(mapping, found, constants))
@@ -144,11 +145,10 @@ def _largest(bounds: Sequence[Bound]) -> Range:
 
 
 def _events(mapping: Mapping, workload: Workload, each: Floats, messages: Any) -> dict[str, float]:
-    senders = {link.source for link in workload.links}
-    placed = [g.name for g in workload.groups if g.placed and g.name in senders]
+    sending = [g.name for g in workload.groups if g.placed and g.sends and g.name in workload.rates]
     totals = dict(zip(WORK, (float(total) for total in each.sum(0)), strict=True))
     return totals | {
-        "spikes": sum(float(rate(workload, name).sum()) for name in placed),
+        "spikes": sum(float(rate(workload, name).sum()) for name in sending),
         "messages": float(messages.sum()),
         "hops": links.chip_hops(mapping.places, messages),
         "crossings": links.crossings(mapping.places, messages),

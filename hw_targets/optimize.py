@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.hw_targets.activity import Floats, loads
-from spikeport.hw_targets.cost_constants import Constants, of_target
+from spikeport.hw_targets.cost_constants import LOIHI2, Constants, of_target
 from spikeport.hw_targets.costs import core_loads, core_times
 from spikeport.hw_targets.grids import Cut, Limits, cuts
 from spikeport.hw_targets.mapping import Core, Tile
@@ -29,9 +29,10 @@ def optimize(
     cores: Sequence[Core], workload: Workload, target: Target, constants: Constants | None = None
 ) -> tuple[Core, ...]:
     """Never more cores than given, nor a longer typical time for the busiest one (see `costs.core_times`); with a rate
-    that is not known taken as 1. `constants`: by the target's name if None. Deterministic.
+    that is not known taken as 1. `constants`: by the target's name if None, Loihi 2's where there are none: only what
+    they are to each other matters. Deterministic.
     """
-    constants = constants or of_target(target.name)
+    constants = constants or of_target(target.name) or LOIHI2
     given = tuple(cores)
     if not given:
         return given

@@ -25,7 +25,7 @@ CROSSING = 30.0
 """Hops that a message from chip to chip counts as: Loihi 1's links between chips carry about 30 times less than those
 on a chip (Davies and others, Proc. IEEE 109, 2021). How chips are joined is not known: any two are one crossing apart.
 """
-STARTS = 8
+STARTS = 6
 """Starts on a chip, where there is one chip; several share them, and each has two at least."""
 
 
@@ -111,18 +111,18 @@ def _on_meshes(
     starts = max(2, STARTS // max(chips, 1))
     for chip in range(chips):
         members = np.flatnonzero(cut == chip)
-        own = np.zeros((len(spots), len(spots)))
-        own[: len(members), : len(members)] = flows[members][:, members].toarray()
-        order = swaps.best(own, distances, _starts(own, target.mesh, starts, seed + chip))
+        own = flows[members][:, members].toarray()
+        order = swaps.best(own, distances, _starts(target.mesh, starts, seed + chip))
         for k, core in enumerate(members):
             places[core] = Place(chip, *spots[order[k]])
     return Mapping(target.name, tuple(cores), tuple(p for p in places if p is not None))
 
 
-def _starts(flows: Floats, mesh: Mesh, count: int, seed: int) -> list[NDArray[np.int64]]:
+def _starts(mesh: Mesh, count: int, seed: int) -> list[NDArray[np.int64]]:
     """The identity; along the rows there and back; by chance."""
-    size, generator = len(flows), np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     routers = np.arange(mesh.columns * mesh.rows).reshape(mesh.rows, mesh.columns)
+    size = routers.size * mesh.cores
     routers[1::2] = routers[1::2, ::-1]
     snake = (routers.reshape(-1, 1) * mesh.cores + np.arange(mesh.cores)).reshape(-1)
     chance = [generator.permutation(size) for _ in range(count - 2)]

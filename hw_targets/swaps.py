@@ -1,7 +1,7 @@
 """A quadratic assignment made better by swaps of two: what is at two places changes places, the best pair first.
 
-Plain steepest descent, deterministic: ties go to the lowest numbers. A place may be empty (flows of 0), so that a swap
-is a move too.
+Plain steepest descent, deterministic: ties go to the lowest numbers. A place may be empty, so that a swap is a
+move too.
 """
 
 from __future__ import annotations
@@ -12,33 +12,45 @@ from numpy.typing import NDArray
 from spikeport.hw_targets.activity import Floats
 
 Order = NDArray[np.int64]
-"""[item]: the place of each item, empty places being items without a flow."""
+"""Places: those of the items, in their order, then the empty ones."""
 _SMALLEST = 1e-9
 """Of the total: a gain below it may be a rounding."""
 
 
 def total(flows: Floats, distances: Floats, order: Order) -> float:
     """Flow times distance, over ordered pairs. `flows` [item, item], `distances` [place, place]."""
-    return float((flows * distances[np.ix_(order, order)]).sum())
+    taken = order[: len(flows)]
+    return float((flows * distances[np.ix_(taken, taken)]).sum())
 
 
 def improve(flows: Floats, distances: Floats, start: Order) -> Order:
-    """Swap while the best swap lowers `total`. Both matrices are symmetric, with zeros on the diagonal of distances."""
-    order = start.copy()
+    """Swap while the best swap lowers `total`. Both matrices are symmetric, with zeros on their diagonals."""
+    order, items = start.copy(), len(flows)
+    if not items:
+        return order
     between = distances[np.ix_(order, order)]
     least = -_SMALLEST * max(total(flows, distances, start), 1e-300)
-    moved = flows @ between
+    moved = flows @ between[:items]  # what an item would take, were it at another's place
     while True:
-        own = np.diag(moved)
-        gains = moved + moved.T - own[:, None] - own[None] + 2 * flows * between
-        p, q = divmod(int(gains.argmin()), len(order))
-        if gains[p, q] >= least:
+        p, q, gain = _best_swap(flows, between, moved)
+        if gain >= least:
             return order
         order[[p, q]] = order[[q, p]]
-        moved += np.outer(flows[:, p] - flows[:, q], between[q] - between[p])  # of all columns but p and q
+        change = flows[:, p] - flows[:, q] if q < items else flows[:, p]
+        moved += np.outer(change, between[q] - between[p])  # of all columns but p and q
         between[[p, q]] = between[[q, p]]
         between[:, [p, q]] = between[:, [q, p]]
-        moved[:, [p, q]] = flows @ between[:, [p, q]]
+        moved[:, [p, q]] = flows @ between[:items, [p, q]]
+
+
+def _best_swap(flows: Floats, between: Floats, moved: Floats) -> tuple[int, int, float]:
+    """(item, item or empty place, what is gained: negative)."""
+    items = len(flows)
+    own = np.diag(moved)
+    gains = moved - own[:, None]
+    gains[:, :items] += moved[:, :items].T - own + 2 * flows * between[:items, :items]
+    p, q = divmod(int(gains.argmin()), gains.shape[1])
+    return p, q, float(gains[p, q])
 
 
 def best(flows: Floats, distances: Floats, starts: list[Order]) -> Order:

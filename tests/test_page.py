@@ -390,7 +390,7 @@ def test_what_has_nothing_to_show_is_left_out():
     """One step, no spike, nothing lost: no bars; the words stay."""
     made = graphs.chain(graphs.linear(4, 3, scale=1e-6), graphs.lif())
     found = Page(port(made, graphs.spikes(40, 1), dt=graphs.DT, engines=["fast"]).report.html)
-    assert list(found.drawn) == ["headroom", "raster", "membrane-0", "curve"]
+    assert list(found.drawn) == ["headroom", "raster", "membrane-0", "curve", "floorplan"]
     assert "steps 0 to 0, 1 neuron: 0 spikes in both" in found.roles["raster"]["aria-label"]
     assert "Which rounding costs what" in found.text
 
