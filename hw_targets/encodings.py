@@ -2,8 +2,8 @@
 backend.
 
 Lava's Loihi 2 models scale parameters in their microcode and in the model beside it (lava#829, background in #579), so
-that the chip may want other numbers than the CPU models for the same neuron. Where nothing is known the chip's record is
-the CPU's; a difference that someone measures is one changed line of `LOIHI2`. Imports no Lava.
+that the chip may want other numbers than the CPU models for the same neuron. Where nothing is known, the chip's record
+is the CPU's; a difference that someone measures is one changed line of `LOIHI2`. Imports no Lava.
 """
 
 from __future__ import annotations
@@ -136,8 +136,9 @@ def synapses(encoding: Encoding, bundle: Bundle, wire: Wire) -> dict[str, Any]:
         "num_message_bits": message_bits(encoding, wire),
     }
     if bundle.longest:
-        extra = bundle.extra + encoding.delay_offset * (bundle.mantissas != 0) if encoding.delay_offset else bundle.extra
-        parameters |= {"delays": extra, "max_delay": bundle.longest + encoding.delay_offset}
+        more = encoding.delay_offset
+        delays = bundle.extra + more * (bundle.mantissas != 0) if more else bundle.extra
+        parameters |= {"delays": delays, "max_delay": bundle.longest + more}
     return parameters
 
 

@@ -172,7 +172,8 @@ class Graph:
         parameters["weights"] = _blocks(pattern, parameters["weights"])
         parameters["sign_mode"] = SignMode[parameters["sign_mode"]]
         if "delays" in parameters:
-            parameters["delays"] = _blocks(pattern, parameters["delays"]).astype(int)  # Lava takes int64 and nothing else
+            delays = _blocks(pattern, parameters["delays"])
+            parameters["delays"] = delays.astype(int)  # Lava takes int64 here and nothing else
             process = DelaySparse(**parameters)
         else:
             process = Sparse(**parameters)

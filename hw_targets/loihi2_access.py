@@ -46,7 +46,7 @@ class Access:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        absent = () if self.python else ("lava-nc 0.10 (no Python 3.10 that has it was found)",)
+        absent: tuple[str, ...] = () if self.python else ("lava-nc 0.10 (no Python 3.10 that has it was found)",)
         absent += () if self.package else (NO_PACKAGE,)
         return absent if self.host else (*absent, NO_HOST)
 
@@ -79,9 +79,7 @@ def find_host(
     address = host or (None if wants_slurm else environment.get("NXSDKHOST"))
     if address:
         binary = environment.get("HOST_BINARY", BINARY)
-        return Host(
-            "ethernet", address, {"NXSDKHOST": address, "HOST_BINARY": binary, "NOSLURM": "1", **generation}
-        )
+        return Host("ethernet", address, {"NXSDKHOST": address, "HOST_BINARY": binary, "NOSLURM": "1", **generation})
     if not shutil.which("sinfo", path=environment.get("PATH", "")) or ("NOSLURM" in environment and not wants_slurm):
         return None
     chosen = {"PARTITION": partition or environment.get("PARTITION"), "BOARD": board or environment.get("BOARD")}
@@ -102,8 +100,8 @@ def problems(access: Access, program: Program) -> list[Finding]:
                 "engine loihi2",
                 f"not here: {'; '.join(access.missing)}",
                 "the engine runs on a Loihi 2, through Intel's lava-loihi and a host that has the chip",
-                "Both come with membership in Intel's research community (INRC): install lava-loihi beside lava-nc, and "
-                "run where Slurm has boards or set NXSDKHOST. Without: `--engines fast,lava` runs the same integers on "
+                "Members of Intel's research community (INRC) get both: install lava-loihi beside lava-nc, and run "
+                "where Slurm has boards, or set NXSDKHOST. Without: `--engines fast,lava` runs the same integers on "
                 "Lava's simulator, and `spikeport pack` writes what someone with a chip can run for you.",
             )
         )
@@ -116,7 +114,7 @@ def _needs_microcode(program: Program, name: str) -> Finding:
         f"layer {name}",
         f"no stock process of Lava's does what this layer ({program.by_name[name].operation}) does",
         "our own process for it runs on Lava's CPU simulator; a chip would need microcode that we do not have",
-        "Choose neurons that reset to zero at once and start at zero, and attention of stock processes (--attention stock).",
+        "Choose neurons that reset to zero at once and start at zero; for attention, --attention stock.",
     )
 
 

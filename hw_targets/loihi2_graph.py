@@ -1,8 +1,9 @@
 """Program -> the same Lava processes for a Loihi 2: adapters to and from the chip, a sink for each layer's spikes, and
 probes of u and v where a process keeps them.
 
-Imported in the worker only: this file imports Lava, and modules that Intel's package lava-loihi adds to it. Convolutions
-are Sparse here as well, so that inputs are flat and come through PyToNxAdapter (PyToN3ConvAdapter is for Conv).
+Imported in the worker only: this file imports Lava, and modules that Intel's package lava-loihi adds to it.
+Convolutions are Sparse here as well, so that inputs are flat and come through PyToNxAdapter (PyToN3ConvAdapter is for
+Conv).
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ def run(
     """
     loihi2_access.require_one_host(partition, board, host)
     if side_by_side < 1:
-        raise refuse("option-range", "side_by_side", f"it is {side_by_side}", "a start takes samples", "Give 1 or more.")
+        raise refuse(
+            "option-range", "side_by_side", f"it is {side_by_side}", "a start takes samples", "Give 1 or more."
+        )
     access = loihi2_access.look(python, partition, board, host)
     if problems := loihi2_access.problems(access, program):
         raise SpikeportError(*problems)

@@ -34,6 +34,7 @@ from spikeport.pipeline.arguments import (
     Work,
     listed,
 )
+from spikeport.pipeline.cli_pack import pack
 from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
 from spikeport.sim.errors import SpikeportError
@@ -173,6 +174,7 @@ def bin_events(
 
 app.command()(run)
 app.command()(verify)
+app.command()(pack)
 
 
 @app.command()

@@ -23,11 +23,18 @@ from spikeport.pipeline.arguments import (
 )
 
 
+def _options(*values: object) -> dict[str, object]:
+    """For the engines, each of which takes its own."""
+    return dict(zip(("python", "time_limit", "partition", "board", "host", "side_by_side"), values, strict=True))
+
+
 def run(
     program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
-    engine: Annotated[str, typer.Option(help="fast, fast:fallback, reference, lava, loihi2, torch, torch:cuda.")] = "fast",
+    engine: Annotated[
+        str, typer.Option(help="fast, fast:fallback, reference, lava, loihi2, torch, torch:cuda.")
+    ] = "fast",
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
     partition: Partition = None,
@@ -44,9 +51,9 @@ def run(
 
     require_beside(out, program)
     require_replaceable(out, TRACE)
-    chip = {"partition": partition, "board": board, "host": loihi_host, "side_by_side": side_by_side}
+    chip = (partition, board, loihi_host, side_by_side)
     with show.watching() as watch:
-        options = {"python": lava_python, "time_limit": lava_timeout, **chip}
+        options = _options(lava_python, lava_timeout, *chip)
         trace = run_one(program, data, engine, options, watch)
     save_trace(trace, out)
     spikes = {name: int((layer.spikes != 0).sum()) for name, layer in trace.layers.items()}
@@ -86,9 +93,9 @@ def verify(
     from spikeport.pipeline import show
     from spikeport.pipeline.verifying import verify as run_verify
 
-    chip = {"partition": partition, "board": board, "host": loihi_host, "side_by_side": side_by_side}
+    chip = (partition, board, loihi_host, side_by_side)
     with show.watching() as watch:
-        options = {"python": lava_python, "time_limit": lava_timeout, **chip}
+        options = _options(lava_python, lava_timeout, *chip)
         found = run_verify(program, data, listed(engines), against, options, watch, scheduler=scheduler, work=work)
     if as_json:
         show.as_json(found.as_dict())

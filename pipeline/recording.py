@@ -41,11 +41,12 @@ class Recording:
         """Some samples only."""
         return replace(self, arrays={key: x[samples] for key, x in self.arrays.items()})
 
-    def says(self, layer: str, variable: str) -> NDArray[np.bool_] | bool:
+    def says(self, layer: str, variable: str) -> NDArray[np.bool_]:
         """Where the recorded array says something of the variable."""
         if variable != "v" or self.v_at_spikes is None:
-            return True
-        return (self.arrays[layer, "v"] != self.v_at_spikes) | (self.arrays[layer, "spikes"] == 0)
+            return np.ones((1, 1, 1), bool)
+        special = (self.arrays[layer, "v"] == self.v_at_spikes) & (self.arrays[layer, "spikes"] != 0)
+        return np.asarray(~special, bool)
 
 
 def load(path: Path) -> Recording:

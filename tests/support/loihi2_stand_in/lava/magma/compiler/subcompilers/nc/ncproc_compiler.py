@@ -1,4 +1,4 @@
-"""The chip's compiler. Importing it puts the stand-in's run configuration in the place of Lava's, which needs a chip."""
+"""The chip's compiler. Importing it puts the stand-in's run configuration in the place of Lava's."""
 
 from lava.magma.core import run_configs
 from stand_in import Loihi2HwCfg, note
