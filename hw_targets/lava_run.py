@@ -49,14 +49,14 @@ def run(
 
 @dataclass(frozen=True)
 class Job:
-    """Who runs a worker, and how long it may take: seconds. `environment`, `settings`: what it finds beside the rest
-    of the environment, and in its folder as settings.json.
+    """Who runs a worker, and how long it may take: seconds. `environment`: what it finds there beside the rest (None:
+    it does not); `settings`: what it finds in its folder as settings.json.
     """
 
     engine: str
     python: str
     time_limit: float
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -81,7 +81,9 @@ def _run_child(job: Job, folder: Path, progress: Progress | None) -> None:
     (folder / "path").mkdir()
     (folder / "path" / "spikeport").symlink_to(Path(spikeport.__file__).parent)  # spikeport alone, no other packages
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
-    environment |= {"PYTHONPATH": str(folder / "path"), "PYTHONDONTWRITEBYTECODE": "1"} | dict(job.environment)
+    environment |= {"PYTHONPATH": str(folder / "path"), "PYTHONDONTWRITEBYTECODE": "1"}
+    given = {k: v for k, v in job.environment.items() if v is not None}
+    environment = {k: v for k, v in environment.items() if k not in job.environment} | given
     with open(folder / "output.txt", "wb") as output:
         child = subprocess.Popen(
             [job.python, "-m", f"spikeport.hw_targets.{job.engine}_worker", str(folder)],

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spikeport.hw_targets.interpreters import lava_python
+from spikeport.hw_targets.interpreters import lava_python, succeeds
 from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.sim.errors import Finding, SpikeportError, refuse
 from spikeport.sim.program import Program
@@ -29,11 +28,11 @@ NO_HOST = "a host with a Loihi 2 (no `sinfo` of Slurm on PATH, and NXSDKHOST nam
 
 @dataclass(frozen=True)
 class Host:
-    """`kind`: "slurm" or "ethernet"; `words` for people; `environment` for lava-loihi, which reads it."""
+    """`kind`: "slurm" or "ethernet"; `words` for people; `environment`: what lava-loihi is to find there (None: not)."""
 
     kind: str
     words: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,8 @@ def look(
         interpreter: str | None = lava_python(python)
     except SpikeportError:
         interpreter = None
-    package = interpreter is not None and _has_package(interpreter)
+    package = interpreter is not None and succeeds(interpreter, _PROBE)
     return Access(interpreter, package, find_host(os.environ, partition, board, host))
-
-
-def _has_package(python: str) -> bool:
-    return subprocess.run([python, "-c", _PROBE], capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def find_host(
@@ -75,19 +70,19 @@ def find_host(
     Set here and not by `lava.utils.loihi.use_slurm_host`, which forgets PARTITION and BOARD unless it is given them.
     """
     generation = {"LOIHI_GEN": environment.get("LOIHI_GEN", GENERATION)}
-    wants_slurm = bool(partition or board) or "SLURM" in environment
-    address = host or (None if wants_slurm else environment.get("NXSDKHOST"))
-    if address:
+    wants_slurm = bool(partition or board or environment.get("SLURM"))
+    if address := host or (None if wants_slurm else environment.get("NXSDKHOST")):
         binary = environment.get("HOST_BINARY", BINARY)
-        return Host("ethernet", address, {"NXSDKHOST": address, "HOST_BINARY": binary, "NOSLURM": "1", **generation})
+        by_address = {"NXSDKHOST": address, "HOST_BINARY": binary, "NOSLURM": "1", "SLURM": None}
+        return Host("ethernet", address, by_address | generation)
     if not shutil.which("sinfo", path=environment.get("PATH", "")) or ("NOSLURM" in environment and not wants_slurm):
         return None
-    chosen = {"PARTITION": partition or environment.get("PARTITION"), "BOARD": board or environment.get("BOARD")}
-    if board and not partition:
-        chosen["PARTITION"] = None  # a board is in one; Lava refuses a pair that does not fit
-    given = {name: value for name, value in chosen.items() if value}
-    words = ", ".join(f"{name} {value}" for name, value in given.items()) or "any partition"
-    return Host("slurm", words, {"SLURM": "1", **given, **generation})
+    if board and not partition:  # which a board is in by itself; Lava refuses a pair that does not fit
+        chosen = {"PARTITION": None, "BOARD": board}
+    else:
+        chosen = {name: given or environment.get(name) for name, given in (("PARTITION", partition), ("BOARD", board))}
+    words = ", ".join(f"{name} {value}" for name, value in chosen.items() if value) or "any partition"
+    return Host("slurm", words, {"SLURM": "1", "NOSLURM": None, **chosen, **generation})
 
 
 def problems(access: Access, program: Program) -> list[Finding]:

@@ -23,20 +23,22 @@ CHIP = "loihi2"
 """The engine that a recording names if it was made on a chip."""
 README = """# Conformance pack of spikeport {version}
 
-{count} small networks of Lava's stock processes. In each folder: `program.npz`, the integers; `data.npz`, the input (`x` [sample,
-step, *shape]); `expected.npz`, u, v and spikes of every neuron and step, as spikeport computes them.
+{count} small networks of Lava's stock processes. In each folder: `program.npz`, the integers; `data.npz`, the input
+(`x` [sample, step, *shape]); `expected.npz`, u, v and spikes of every neuron and step, as spikeport computes them.
 
 With access to a Loihi 2, in the Python 3.10 that has lava-nc and lava-loihi:
 
-    pip install spikeport        # or: export PYTHONPATH=CHECKOUT/.src (its sim and hw_targets are all that is used)
-    python record.py             # each network: recording.npz; --partition, --board or --host where the environment says none
+    pip install .      # in spikeport's source; or PYTHONPATH=SOURCE/.src, since only its sim and hw_targets are used
+    python record.py   # writes each recording.npz; --partition, --board or --host where the environment says none
 
 and send the folder back. `python record.py --engine lava` rehearses it on Lava's simulator. On our side, or on yours:
 
     spikeport pack --verify FOLDER
 
-A recording made without spikeport: `numpy.savez("neuron/recording.npz", **{{"neuron.lif.spikes": ..., "neuron.lif.v": ...}},
-v_at_spikes=128, time="chip")`, arrays [sample, step, neuron]. `v_at_spikes` is what v's register reads where a neuron spiked.
+A recording can also be made without spikeport; `v_at_spikes` is what v's register reads in a step with a spike:
+
+    arrays = {{"neuron.lif.spikes": ..., "neuron.lif.u": ..., "neuron.lif.v": ...}}  # [sample, step, neuron]
+    numpy.savez("neuron/recording.npz", **arrays, v_at_spikes=128, time="chip")
 
 | network | asks a chip | seen on one so far |
 |---|---|---|
@@ -97,7 +99,7 @@ def _stimulus(program: Any, x: Any) -> dict[str, Any]:
 
 
 def verify(folder: Path) -> list[Verdict]:
-    """Each network's recording against `fast`. Raises `SpikeportError` (`file-missing`, `file-format`, `data-shape`)."""
+    """Each network's recording against `fast`. Raises `SpikeportError`: `file-missing`, `file-format`, `data-shape`."""
     found = [_verdict(folder / part["name"], part) for part in _listed(folder)]
     if all(verdict.found is None for verdict in found):
         what, how = "no network has a recording.npz", "Run record.py where the chip is."

@@ -55,7 +55,7 @@ def _loihi2(lava_python: str | None) -> list[tuple[str, str, str]]:
         ("Loihi 2 host", host, "" if access.host else where),
         ("engine loihi2", "cannot run here", "`--engines fast,lava` runs the same integers; see `spikeport pack`")
         if access.missing
-        else ("engine loihi2", "never tried", "spikeport verify --engines loihi2,fast"),
+        else ("engine loihi2", "ready, never run by us", "spikeport verify --engines loihi2,fast"),
     ]
 
 

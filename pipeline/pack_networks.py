@@ -62,14 +62,18 @@ def _weights(seed: int, targets: int, sources: int, low: int = -30, high: int = 
 
 def _chain(name: str, layer: Layer, weights: Ints, *more: Synapse, delay: Any = 1) -> Program:
     inputs = (Input(f"{name}.x", (weights.shape[1],)),)
-    first = Synapse(f"{name}.w", inputs[0].name, layer.name, weights, 1, delay)
+    first = _synapse(f"{name}.w", inputs[0].name, layer.name, weights, 1, delay)
     return Program(inputs, (), (layer,), (first, *more), (layer.name,))
 
 
-def _lif(name: str, size: int = 6, **changed: Any) -> Layer:
+def _synapse(*fields: Any) -> Synapse:
+    return Synapse(*fields)
+
+
+def _lif(name: str, shape: tuple[int, ...] = (6,), phase: int = 1, **changed: Any) -> Layer:
     """Without current memory, as the neuron that was recorded on a Loihi 2."""
     settings = {"decay_u": 4096, "decay_v": 163, "threshold": 100, "bias": 0, **changed}
-    return Layer(f"{name}.lif", (size,), 1, **settings)
+    return Layer(f"{name}.lif", shape, phase, **settings)
 
 
 def _neuron() -> Network:
@@ -79,13 +83,13 @@ def _neuron() -> Network:
         "v decays, crosses its threshold, is reset to zero",
         _chain("neuron", _lif("neuron"), weights),
         _spikes(1, 6),
-        "one neuron on a Loihi 2, recorded by others (NIR's 01_lif): 4 of 4 spikes; v in 996 of 1000 steps, and 128 in the "
-        "4 with a spike",
+        "one neuron on a Loihi 2, recorded by others (NIR's 01_lif): 4 of 4 spikes, v in 996 of 1000 steps; in the 4 "
+        "with a spike its register reads 128",
     )
 
 
 def _current_decay() -> Network:
-    layer = _lif("current_decay", decay_u=512, threshold=400)
+    layer = _lif("current_decay", decay_u=512, threshold=1500)
     program = _chain("current_decay", layer, _weights(2, 6, 6))
     return Network("current_decay", "u decays (the meaning of du)", program, _spikes(2, 6))
 
@@ -97,7 +101,7 @@ def _bias() -> Network:
 
 
 def _per_neuron() -> Network:
-    each = {"decay_u": [4096, 2048, 512, 128, 0, 1], "decay_v": [0, 1, 128, 409, 2048, 4096]}
+    each: dict[str, Any] = {"decay_u": [4096, 2048, 512, 128, 0, 1], "decay_v": [0, 1, 128, 409, 2048, 4096]}
     layer = _lif("per_neuron", threshold=[900, 300, 500, 800, 2000, 60], **each)
     program = _chain("per_neuron", layer, _weights(4, 6, 6))
     return Network("per_neuron", "du, dv and vth differ between the neurons of a process", program, _spikes(4, 6))
@@ -111,7 +115,7 @@ def _conv() -> Network:
         if 0 <= y + dy - 1 < 6 and 0 <= x + dx - 1 < 6:
             matrix[:, y, x, :, y + dy - 1, x + dx - 1] = kernel[:, :, dy, dx]
     rows = sparse.csr_matrix(matrix.reshape(108, 72))
-    layer = Layer("conv.lif", (3, 6, 6), 1, 4096, 163, 300, 0)
+    layer = _lif("conv", (3, 6, 6), threshold=300)
     synapse = SparseSynapse("conv.w", "conv.x", "conv.lif", rows.indptr, rows.indices, rows.data, 1, np.ones(72, int))
     program = Program((Input("conv.x", (2, 6, 6)),), (), (layer,), (synapse,), ("conv.lif",))
     return Network(
@@ -124,7 +128,7 @@ def _conv() -> Network:
 
 
 def _recurrence() -> Network:
-    own = Synapse("recurrence.again", "recurrence.lif", "recurrence.lif", _weights(7, 6, 6, -60, 60), 1, 1)
+    own = _synapse("recurrence.again", "recurrence.lif", "recurrence.lif", _weights(7, 6, 6, -60, 60), 1, 1)
     program = _chain("recurrence", _lif("recurrence"), _weights(6, 6, 6), own)
     return Network("recurrence", "a layer hears itself a step later", program, _spikes(6, 6))
 
@@ -138,11 +142,11 @@ def _graded() -> Network:
     inputs = (Input("graded.x", (4,), Wire(8)),)
     layers = (
         GradedLayer("graded.relay", (5,), 1, bits=18, relu=True),
-        Layer("graded.lif", (6,), 2, 4096, 163, 9000, 0),
+        _lif("graded", phase=2, threshold=9000),
     )
     synapses = (
-        Synapse("graded.in", "graded.x", "graded.relay", _weights(9, 5, 4, -20, 20), 0, 1),
-        Synapse("graded.w", "graded.relay", "graded.lif", _weights(10, 6, 5, -30, 60), -1, 1),
+        _synapse("graded.in", "graded.x", "graded.relay", _weights(9, 5, 4, -20, 20), 0, 1),
+        _synapse("graded.w", "graded.relay", "graded.lif", _weights(10, 6, 5, -30, 60), -3, 1),
     )
     x = np.random.default_rng(9).integers(-128, 128, (SAMPLES, STEPS, 4))
     return Network(
@@ -177,7 +181,7 @@ def _attention(size: int = 2, words: int = 2) -> Network:
         (x, read, np.hstack([first, none, none]), 3),
         (read, out, second.T, 1),
     )
-    synapses = tuple(Synapse(f"attention.{i}", a, b, w, 0, delay) for i, (a, b, w, delay) in enumerate(links))
+    synapses = tuple(_synapse(f"attention.{i}", a, b, w, 0, delay) for i, (a, b, w, delay) in enumerate(links))
     program = Program((Input(x, (3 * size,)),), (), layers, synapses, (out,))
     return Network(
         "attention", "products of two graded spikes, and sums that relays keep", program, _spikes(11, 3 * size)

@@ -1,7 +1,7 @@
-"""Record the networks beside this file on a Loihi 2: writes recording.npz into each folder, for `spikeport pack --verify`.
+"""Record the networks beside this file on a Loihi 2: a recording.npz in each folder, for `spikeport pack --verify`.
 
-`spikeport pack` copies it as record.py. Needs the Python that has lava-nc and lava-loihi, and spikeport in it: installed,
-or, since only its `sim` and `hw_targets` are used, its source's `.src` on PYTHONPATH with numpy and scipy.
+`spikeport pack` copies it as record.py. Needs the Python that has lava-nc and lava-loihi, and spikeport in it:
+installed or, since only its `sim` and `hw_targets` are used, its source's `.src` on PYTHONPATH.
 """
 
 from __future__ import annotations
