@@ -28,7 +28,7 @@ NO_HOST = "a host with a Loihi 2 (no `sinfo` of Slurm on PATH, and NXSDKHOST nam
 
 @dataclass(frozen=True)
 class Host:
-    """`kind`: "slurm" or "ethernet"; `words` for people; `environment`: what lava-loihi is to find there (None: not)."""
+    """`kind`: "slurm" or "ethernet"; `words` for people; `environment`: what lava-loihi finds there (None: nothing)."""
 
     kind: str
     words: str

@@ -49,7 +49,10 @@ def all_parameters(encoding: Encoding) -> dict:
         "delays": encodings.synapses(encoding, bundle(((2, 0), (0, 4))), Wire(7)),
     }
     found = {f"{kind}.{name}": value for kind, values in made.items() for name, value in flat(values).items()}
-    return found | {"read_bits": encodings.read_bits(encoding, Wire(7)), "binary": encodings.read_bits(encoding, Wire())}
+    return found | {
+        "read_bits": encodings.read_bits(encoding, Wire(7)),
+        "binary": encodings.read_bits(encoding, Wire()),
+    }
 
 
 def test_each_rule_says_where_it_is_from():
