@@ -56,5 +56,7 @@ def _judge(folder: Path, as_json: bool) -> int:
         rows.append((verdict.name, verdict.word, compared, verdict.silicon, str(first or "")))
     show.out.print(show.table(("network", "recording", "values", "of a chip", "first difference"), rows))
     chip = sum(verdict.engine == conformance_pack.CHIP and verdict.word == "equal" for verdict in found)
-    show.verdict(word, f"{equal} of {len(found)} networks equal, {differ} differ; {chip} confirmed on a Loihi 2")
+    show.verdict(
+        word, f"{equal} of {len(found)} networks equal, {differ} differ; {chip} equal on a Loihi 2, by their own word"
+    )
     return int(word != "PASSED")

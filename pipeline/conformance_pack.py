@@ -67,7 +67,7 @@ class Verdict:
         if self.found is None:
             return ""
         if self.engine == CHIP:
-            return "recorded on a Loihi 2"
+            return "on a Loihi 2, by its own word"
         return f"recorded by {self.engine}: says nothing of a chip" if self.engine else "does not say where"
 
     def as_dict(self) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def test_recorded_by_lava_every_network_passes(by_lava, own, command):
         save_trace(by_lava[name], own / name / "recording.npz")
     status, out, _ = command("pack", "--verify", own)
     assert status == 0
-    assert out.splitlines()[-1] == "PASSED: 9 of 9 networks equal, 0 differ; 0 confirmed on a Loihi 2"
+    assert out.splitlines()[-1] == "PASSED: 9 of 9 networks equal, 0 differ; 0 equal on a Loihi 2, by their own word"
     status, out, _ = command("pack", "--verify", own, "--json")
     found = {network["name"]: network for network in json.loads(out)["networks"]}
     assert all(one["found"]["variables"] == ["u", "v", "spikes"] for one in found.values())
@@ -189,9 +189,11 @@ def test_who_recorded_is_said(pack, own, command):
     )
     _, out, _ = command("pack", "--verify", own, "--json")
     said = {one["name"]: one["silicon"] for one in json.loads(out)["networks"]}
-    assert (said["neuron"], said["delay"], said["conv"]) == ("recorded on a Loihi 2", "does not say where", "")
+    assert (said["neuron"], said["delay"], said["conv"]) == ("on a Loihi 2, by its own word", "does not say where", "")
     _, out, _ = command("pack", "--verify", own)
-    assert out.splitlines()[-1] == "INCONCLUSIVE: 2 of 9 networks equal, 0 differ; 1 confirmed on a Loihi 2"
+    assert (
+        out.splitlines()[-1] == "INCONCLUSIVE: 2 of 9 networks equal, 0 differ; 1 equal on a Loihi 2, by their own word"
+    )
 
 
 def test_another_program_is_not_judged(own, command):
