@@ -30,13 +30,13 @@ ablations: ## what each choice of a spiking transformer is worth, trained for se
 	@.ci/setup product
 	@.venv/bin/python examples/char_lm/ablations.py
 
-test: ## every test
+test: ## every test, on up to four cores
 	@.ci/setup product lava
-	@.venv/bin/python -m pytest -q
+	@.venv/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-310: ## the core, with Lava in the same Python 3.10 environment, without torch
 	@.ci/setup python310
-	@.venv-310/bin/python -m pytest -q
+	@.venv-310/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-light: ## spikeport as installed from a wheel, with neither torch nor Lava
 	@.ci/setup light

@@ -34,6 +34,7 @@ from spikeport.pipeline.arguments import (
     Work,
     listed,
 )
+from spikeport.pipeline.cli_map import map_cores
 from spikeport.pipeline.cli_pack import pack
 from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
@@ -174,6 +175,7 @@ def bin_events(
 
 app.command()(run)
 app.command()(verify)
+app.command("map")(map_cores)
 app.command()(pack)
 
 
