@@ -35,6 +35,7 @@ from spikeport.pipeline.arguments import (
     listed,
 )
 from spikeport.pipeline.cli_map import map_cores
+from spikeport.pipeline.cli_pack import pack
 from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
 from spikeport.sim.errors import SpikeportError
@@ -175,6 +176,7 @@ def bin_events(
 app.command()(run)
 app.command()(verify)
 app.command("map")(map_cores)
+app.command()(pack)
 
 
 @app.command()

@@ -68,6 +68,7 @@ CODES: dict[str, str] = {
     "nir-unsafe": "the file reaches beyond itself, or unpacks to too much",
     "nir-values": "a parameter of the graph is NaN, infinite or out of its range",
     "nir-version": "the file was written by a version of NIR whose meaning is not known here",
+    "loihi2-missing": "what it takes to run on a Loihi 2 is not here",
     "mapping-does-not-fit": "a part of the network does not fit on a core of the chip, however it is cut",
     "method-unknown": "no such way of finding scales is known",
     "model-failed": "the user's model raised an error while it was run",
