@@ -39,7 +39,9 @@ LARGEST = 4096
 """Of a kernel, stride, padding or dilation: larger ones serve to fill the memory."""
 _SIZES = frozenset({"kernel_shape", "strides", "pads", "dilations"})
 _AGAIN = "Export the model again with an opset from 13 to 20."
-_INSIDE = "Save it in one file: torch.onnx.export(..., external_data=False), or onnx.save without save_as_external_data."
+_INSIDE = (
+    "Save it in one file: torch.onnx.export(..., external_data=False), or onnx.save without save_as_external_data."
+)
 
 
 def load(path: Path | str) -> Any:
@@ -101,7 +103,9 @@ def _whole(model: Any) -> Iterator[Finding]:
     """What belongs to a model beside its graph, and has no use here."""
     for function in model.functions:
         what = f"it is a local function of the domain {function.domain!r}"
-        how = "Export the model without functions (torch.onnx.export(..., dynamo=False)), or inline them (onnx.inliner)."
+        how = (
+            "Export the model without functions (torch.onnx.export(..., dynamo=False)), or inline them (onnx.inliner)."
+        )
         yield onnx_findings.unsupported(f"function {function.name!r}", "", what, how)
     if model.training_info:
         yield onnx_findings.unsupported("training_info", "", "it says how to train", "Export the model for inference.")

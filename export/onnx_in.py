@@ -69,7 +69,9 @@ def _input(graph: Any) -> tuple[Any, int | None]:
     for what, ends in (("inputs", entries), ("outputs", list(graph.output))):
         if len(ends) != 1:
             said = ", ".join(repr(end.name) for end in ends) or "none"
-            raise SpikeportError(_shape("graph", f"its {what} are {said}", "Export a model of one input and one output."))
+            raise SpikeportError(
+                _shape("graph", f"its {what} are {said}", "Export a model of one input and one output.")
+            )
     (entry,) = entries
     where, tensor = f"input {entry.name!r}", entry.type.tensor_type
     dimensions = list(tensor.shape.dim)
@@ -81,7 +83,9 @@ def _input(graph: Any) -> tuple[Any, int | None]:
         how = "Export it with fixed sizes but for the first axis, that of the samples: [N, 1, 28, 28]."
         raise SpikeportError(_shape(where, what, how))
     if np.prod([float(size) for size in sizes if size]) > MOST_VALUES:
-        raise SpikeportError(_shape(where, f"its shape is {sizes}, more than {MOST_VALUES} values", "Give a smaller one."))
+        raise SpikeportError(
+            _shape(where, f"its shape is {sizes}, more than {MOST_VALUES} values", "Give a smaller one.")
+        )
     return entry, sizes[0] or None
 
 

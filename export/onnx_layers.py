@@ -116,7 +116,9 @@ def _dense(node: Node, shape: Shape, weight: Array, shift: Array) -> Operation:
 def convolution(node: Node, shape: Shape) -> Operation:
     weight = np.asarray(node.constant(0, "weights"), np.float64)
     if len(shape) not in (2, 3) or weight.ndim != len(shape) + 1:
-        raise CannotError(f"weights {weight.shape} meet a sample of shape {shape}; convolutions are of 1 or 2 dimensions")
+        raise CannotError(
+            f"weights {weight.shape} meet a sample of shape {shape}; convolutions are of 1 or 2 dimensions"
+        )
     groups = int(node.get("group", 1))
     if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != shape[0]:
         raise CannotError(f"weights {weight.shape} in {groups} groups do not take {shape[0]} channels")
@@ -125,7 +127,9 @@ def convolution(node: Node, shape: Shape) -> Operation:
     if bias.shape != (len(weight),):
         raise CannotError(f"its bias has shape {bias.shape}, it gives {len(weight)} channels")
     window = _window(node, shape, weight.shape[2:])
-    return node.made("convolution", (len(weight), *window.pop("size")), weight=weight, bias=bias, groups=groups, **window)
+    return node.made(
+        "convolution", (len(weight), *window.pop("size")), weight=weight, bias=bias, groups=groups, **window
+    )
 
 
 def average(node: Node, shape: Shape) -> Operation:

@@ -109,7 +109,9 @@ class _Growing:
 
     def _add(self, name: str, node: Any) -> None:
         """Under the ONNX node's name, in letters that mean nothing else in NIR or HDF5."""
-        plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name).strip("_")[:200] or "node"
+        plain = (
+            "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name).strip("_")[:200] or "node"
+        )
         others = (f"{plain}__{i}" for i in count(1))
         self.nodes[next(n for n in chain([plain], others) if n not in self.nodes and n != OUTPUT)] = node
 
