@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from spikeport.export.onnx_layers import MOST_VALUES, RULES, CannotError, Node, 
 from spikeport.sim.errors import Finding, SpikeportError
 
 Array = NDArray[Any]
+MOST_BATCH = 256
+"""Samples that a model may want at once; a last batch that is not full is filled with zeros."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,8 @@ class Ann:
         """Tensors of x [sample, *input shape] by name, [sample, ...], some samples at a time. Raises `SpikeportError`
         (`model-failed`).
         """
-        return onnx_runtime.Runner(self.model, names, self.batch, self.name).batches(x)
+        largest = max([prod(self.input_shape), *(prod(operation.shape) for operation in self.operations)])
+        return onnx_runtime.Runner(self.model, names, self.batch, largest, self.name).batches(x)
 
     def outputs(self, x: Array) -> Array:
         """What the network answers, [sample, output]."""
@@ -85,6 +89,10 @@ def _input(graph: Any) -> tuple[Any, int | None]:
     if np.prod([float(size) for size in sizes if size]) > MOST_VALUES:
         raise SpikeportError(
             _shape(where, f"its shape is {sizes}, more than {MOST_VALUES} values", "Give a smaller one.")
+        )
+    if (sizes[0] or 1) > MOST_BATCH:
+        raise SpikeportError(
+            _shape(where, f"it takes {sizes[0]} samples at once", "Export it with an open first axis.")
         )
     return entry, sizes[0] or None
 

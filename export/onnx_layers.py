@@ -238,9 +238,10 @@ def flatten(node: Node, shape: Shape) -> Operation:
 def reshape(node: Node, shape: Shape) -> Operation | None:
     """To one axis per sample, as Flatten; None where nothing changes."""
     wanted = [int(n) for n in np.ravel(node.constant(0, "constant shape"))]
-    size, (first, *rest) = prod(shape), wanted or [None]
-    keeps = first == 0 and not node.get("allowzero", 0)
-    keeps |= first is not None and first == node.batch
+    if not wanted:
+        raise CannotError("it makes one value of all samples")
+    size, first, rest = prod(shape), wanted[0], wanted[1:]
+    keeps = first == node.batch or (first == 0 and not node.get("allowzero", 0))
     inferred = first == -1 and prod(rest) == size and min(rest, default=0) > 0
     whole = [n if n >= 0 else size // max(1, prod(m for m in rest if m > 0)) for n in rest]
     if not (keeps or inferred) or tuple(whole) not in ((size,), shape):

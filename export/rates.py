@@ -1,18 +1,18 @@
 """A chain of float operations -> a NIR graph of integrate-and-fire neurons whose rates are its activations.
 
 The first layer gets the sample itself in every step, as a constant current, and every bias counts in every step. A ReLU
-becomes IF neurons that subtract their threshold where they spike: after T steps of a constant input z each has spiked
-clip(floor(z T + 1/2), 0, T) times if its threshold is 1 and it starts half charged, so that its rate is z rounded to the
-nearest 1 / T, not down (Rueckauer et al., Front. Neurosci. 11, 2017, 682, for the rates; Bu et al., ICLR 2022, for the
-half). A rate ends at 1: activations are divided by a scale for each channel, which weights before and after take in, so
-that all thresholds are 1 (Diehl et al., IJCNN 2015; Rueckauer 2017). The end is a read-out that sums: v / T is the output.
+becomes IF neurons that subtract their threshold where they spike. After T steps of a constant input z, one of threshold
+1 that starts half charged has spiked clip(ceil(z T - 1/2), 0, T) times, so that its rate is z rounded to the nearest
+1 / T, not down (Rueckauer et al., Front. Neurosci. 11, 2017, 682, for the rates; Bu et al., ICLR 2022, for the half). A
+rate ends at 1: activations are divided by a scale for each channel, which weights before and after take in, so that all
+thresholds are 1 (Diehl et al., IJCNN 2015; Rueckauer 2017). The end is a read-out that sums: v / T is the output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain, count, pairwise
 from math import prod
 from typing import Any
 
@@ -118,7 +118,7 @@ class _Growing:
     def graph(self) -> nir.NIRGraph:
         self.nodes[OUTPUT] = nir.Output(output_type={"output": np.array(self.shape)})
         names = list(self.nodes)
-        return nir.NIRGraph(self.nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+        return nir.NIRGraph(self.nodes, list(pairwise(names)), type_check=False)
 
 
 def _divided(operation: Operation, scale: Float) -> Operation:

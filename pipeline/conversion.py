@@ -63,8 +63,8 @@ def compared(answers: Array, result: Result, labels: Array | None) -> Conversion
     if labels is None:
         return Conversion("agreement", n, None, None, None, disagreement(integers == answers), *agree)
     right = [found == labels[:n] for found in (answers, floats, integers)]
-    scores = [float(one.mean()) for one in right]
-    return Conversion("accuracy", n, *scores, paired_loss(right[0], right[2]), *agree)
+    ann, rated, whole = (float(one.mean()) for one in right)
+    return Conversion("accuracy", n, ann, rated, whole, paired_loss(right[0], right[2]), *agree)
 
 
 def section(converted: Converted, found: Conversion, result: Result, correlation: dict[str, Any]) -> dict[str, Any]:

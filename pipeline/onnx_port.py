@@ -44,11 +44,14 @@ def port(
     given = None if calibration is None else still.opened(calibration, None, ann.input_shape, "calibration")
     learned, scored, _ = datasets.apart(scored, given)
     converted = convert(ann, learned)
-    held = {"data": still.held(scored, steps), "calibration": still.held(learned.part(slice(MOST_CALIBRATION)), steps)}
+    held: dict[str, Any] = {
+        "data": still.held(scored, steps),
+        "calibration": still.held(learned.part(slice(MOST_CALIBRATION)), steps),
+    }
     ends = any(operation.kind != "rectify" for operation in ann.operations[-1:])
     decode = asked.pop("decode") or ("last" if ends else "count")
     opened = Model(ann.name, "onnx", ann.sha256, converted.graph)
-    fields = {"labels": None, "decode": decode, "max_loss": max_loss, "reading": Reading()}
+    fields: dict[str, Any] = {"labels": None, "decode": decode, "max_loss": max_loss, "reading": Reading()}
     return judged(float_port.port(opened, **held, **fields, **asked), converted, scored, steps, max_loss)
 
 
