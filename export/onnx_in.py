@@ -86,14 +86,11 @@ def _input(graph: Any) -> tuple[Any, int | None]:
         what = f"its shape is {[d.dim_value or d.dim_param or '?' for d in dimensions]}"
         how = "Export it with fixed sizes but for the first axis, that of the samples: [N, 1, 28, 28]."
         raise SpikeportError(_shape(where, what, how))
-    if np.prod([float(size) for size in sizes if size]) > MOST_VALUES:
-        raise SpikeportError(
-            _shape(where, f"its shape is {sizes}, more than {MOST_VALUES} values", "Give a smaller one.")
-        )
     if (sizes[0] or 1) > MOST_BATCH:
-        raise SpikeportError(
-            _shape(where, f"it takes {sizes[0]} samples at once", "Export it with an open first axis.")
-        )
+        how = "Export it with an open first axis."
+        raise SpikeportError(_shape(where, f"it takes {sizes[0]} samples at once", how))
+    if prod(size for size in sizes[1:] if size) > MOST_VALUES:
+        raise SpikeportError(_shape(where, f"its shape is {sizes}, more than {MOST_VALUES} values", "Use less."))
     return entry, sizes[0] or None
 
 

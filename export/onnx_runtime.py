@@ -21,8 +21,8 @@ BATCH = 64
 """Samples at once, at most, where the model leaves that open."""
 MOST_AT_ONCE = 2**24
 """Values of a tensor of that many samples."""
-MOST_MEMORY, MOST_SECONDS = 2**33, 60
-"""Bytes and seconds that simplifying may take; 67 million weights take 1 GB."""
+MOST_MEMORY, MOST_TIMES, MOST_SECONDS = 2**31, 16, 60
+"""What simplifying may take: bytes, and more as a multiple of the model's; seconds."""
 
 
 def simplified(model: Any, where: str) -> Any:
@@ -36,7 +36,7 @@ def simplified(model: Any, where: str) -> Any:
     done = _child(model.SerializeToString())
     said = done.stdout.decode(errors="replace") if done.returncode == REFUSED else ""
     if done.returncode < 0 or "alloc" in said:  # killed by a limit, or a word of onnxruntime's for no memory
-        what = f"simplifying it takes more than {MOST_SECONDS} s or {MOST_MEMORY} bytes, or crashes onnxruntime"
+        what = "simplifying it takes too much time or memory, or crashes onnxruntime"
         raise SpikeportError(onnx_findings.unsafe(where, what))
     if done.returncode == REFUSED:
         raise onnx_findings.unreadable(where, f"it is not valid: {first_line(said)}")
@@ -49,7 +49,8 @@ def simplified(model: Any, where: str) -> Any:
 
 def _child(content: bytes) -> subprocess.CompletedProcess[bytes]:
     """Away from the folder that the user is in, whose files Python would import first."""
-    command = [sys.executable or "python3", "-m", "spikeport.export.onnx_child", str(MOST_MEMORY), str(MOST_SECONDS)]
+    memory = MOST_MEMORY + MOST_TIMES * len(content)
+    command = [sys.executable or "python3", "-m", "spikeport.export.onnx_child", str(memory), str(MOST_SECONDS)]
     paths = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
     environment = os.environ | {"PYTHONPATH": paths}
     return subprocess.run(command, input=content, capture_output=True, check=False, cwd="/", env=environment)

@@ -25,7 +25,7 @@ from spikeport.sim.errors import Finding, SpikeportError, refuse
 STEPS = 64
 """Of a sample, where nothing else is said: a rate is then known to 1/64."""
 MOST_STEPS = 2**16
-MOST_CALIBRATION = 200
+MOST_CALIBRATION = 100
 """Samples that choose the integers' scales, which takes a run of all steps; those of the rates take all samples."""
 TRIED = 100
 """Samples on which `export` says how near the rates come."""
