@@ -18,13 +18,22 @@ REFUSED = 3
 
 def main(memory: int, seconds: int) -> int:
     """Bounds in bytes and in seconds of computing."""
-    import onnx
-    import onnxruntime
+    import onnx  # noqa: F401 (before there are bounds)
+    import onnxruntime  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    content = sys.stdin.buffer.read()
+    status, said = simplified(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(said)
+    return status
+
+
+def simplified(content: bytes) -> tuple[int, bytes]:
+    """(0, the simplified model), or (`REFUSED`, why not)."""
+    import onnx
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -35,11 +44,9 @@ def main(memory: int, seconds: int) -> int:
         try:
             onnx.checker.check_model(content)
             onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            sys.stdout.buffer.write(path.read_bytes())
+            return 0, path.read_bytes()
         except Exception as error:  # both have a type each for every way to be wrong
-            sys.stdout.buffer.write(str(error).encode())
-            return REFUSED
-    return 0
+            return REFUSED, str(error).encode()
 
 
 if __name__ == "__main__":

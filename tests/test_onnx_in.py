@@ -12,11 +12,11 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from onnx_models import dense, model, node, random, saved  # noqa: E402
+from onnx_models import dense, model, node, random, saved, simplified_here  # noqa: E402
 
 import spikeport  # noqa: E402
 from spikeport.export import nir_file, onnx_in, rates  # noqa: E402
-from spikeport.pipeline import attribution, conversion, onnx_port  # noqa: E402
+from spikeport.pipeline import attribution, conversion, still  # noqa: E402
 from spikeport.pipeline import network as float_model  # noqa: E402
 from spikeport.pipeline.interval import Loss  # noqa: E402
 from spikeport.pipeline.lower import lower  # noqa: E402
@@ -33,8 +33,8 @@ def _modules(name):
     if name == "mlp":
         first = [nn.Flatten(), nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.2)]
         return nn.Sequential(*first, nn.Linear(64, 32, bias=False), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10))
-    first = [nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)]
-    second = [nn.Conv2d(6, 12, 3, padding=1), nn.ReLU6(), nn.AvgPool2d(2)]
+    first = [nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2)]
+    second = [nn.Conv2d(4, 12, 3, padding=1), nn.ReLU6(), nn.AvgPool2d(2)]
     return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(48, 10))
 
 
@@ -137,8 +137,8 @@ def test_the_verdict_rests_on_the_ann_too():
 @pytest.mark.lava
 def test_the_command_line_ports_on_lava_too(digits_nets, command, tmp_path):
     folder, _ = digits_nets
-    given = ["--data", folder / "test.npz", "--calibration", folder / "train.npz", "--steps", 16]
-    status, out, _ = command("port", folder / "mlp.onnx", *given, "-o", tmp_path / "out", "--parity-samples", 4)
+    given = ["--data", folder / "test.npz", "--calibration", folder / "train.npz", "--steps", 16, "--parity-samples", 4]
+    status, out, _ = command("port", folder / "mlp.onnx", *given, "-o", tmp_path / "out", "--engines", "fast,lava")
     assert status == 0, out
     assert "0 mismatches" in out
     assert "accuracy: ANN" in out
@@ -166,12 +166,18 @@ def test_export_writes_the_graph_that_port_runs(digits_nets, results, command, t
 def test_without_labels_answers_are_compared(digits_nets):
     folder, _ = digits_nets
     x = np.load(folder / "test.npz")["x"][:60]
-    found = spikeport.port(folder / "mlp.onnx", x, steps=32, engines=["fast"]).report.data
+    found = spikeport.port(folder / "mlp.onnx", x, steps=16, engines=["fast"]).report.data
     assert found["conversion"]["metric"] == "agreement"
     assert found["conversion"]["ann"] is None
     assert found["conversion"]["samples"] == 48  # a fifth chose the scales
     assert found["conversion"]["integer_agree"] > 0.95
     assert found["calibration"]["overlaps_scored_data"] is False
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """No process of its own for each model."""
+    simplified_here(monkeypatch)
 
 
 def _runs(ann, x, scales, steps):
@@ -233,7 +239,7 @@ LINEAR = {
 
 
 @pytest.mark.parametrize("case", LINEAR)
-def test_linear_operations_are_exact(tmp_path, case):
+def test_linear_operations_are_exact(tmp_path, here, case):
     """Without a ReLU there is nothing to round: one step of the read-out is the output, but for float32."""
     nodes, shape, constants = LINEAR[case]
     ann = onnx_in.read(saved(tmp_path, model(nodes, shape, constants)))
@@ -243,7 +249,7 @@ def test_linear_operations_are_exact(tmp_path, case):
     assert np.ptp(want) > 0.1
 
 
-def test_a_model_of_fixed_batches(tmp_path):
+def test_a_model_of_fixed_batches(tmp_path, here):
     nodes = [node("Reshape", "x", "s", to="a"), node("Gemm", "a", "w")]
     constants = {"s": np.array([2, -1]), "w": random(120, 3)}
     ann = onnx_in.read(saved(tmp_path, model(nodes, IMAGE, constants, batch=2)))
@@ -251,7 +257,7 @@ def test_a_model_of_fixed_batches(tmp_path):
     np.testing.assert_allclose(_runs(ann, x, {}, 1)[:, 0], ann.outputs(x), rtol=1e-4, atol=1e-5)
 
 
-def test_a_rate_is_its_activation_rounded_to_the_nearest_step(tmp_path):
+def test_a_rate_is_its_activation_rounded_to_the_nearest_step(tmp_path, here):
     ann = onnx_in.read(saved(tmp_path, model([node("Relu", "x")], (1,))))
     z = np.linspace(-0.5, 1.5, 401)[:, None] + 1e-6
     graph = rates.graph(ann.operations, (1,), {"y": np.ones(1)})
@@ -289,7 +295,7 @@ WEIGHTS |= {
 WEIGHTS |= {"u": random(8, 5, seed=9), "t": random(5, 3, seed=10)}
 
 
-def test_scales_are_taken_into_the_weights(tmp_path):
+def test_scales_are_taken_into_the_weights(tmp_path, here):
     """With any scales that no activation exceeds, rates come as near as their steps allow: here every way in which
     weights, pools and flattenings stand between rectifications.
     """
@@ -300,12 +306,12 @@ def test_scales_are_taken_into_the_weights(tmp_path):
     assert [r.shape for r in rectified] == [(6, 4, 4), (6, 2, 2), (8,), (5,)]
     rng = np.random.default_rng(0)
     scales = {r.output: (v.max() + 0.1) * rng.uniform(1, 3, v.shape[1]) for r, v in zip(rectified, seen, strict=True)}
-    want, steps = ann.outputs(x), 2000
+    want, steps = ann.outputs(x), 500
     got = _runs(ann, x, scales, steps)[:, -1] / steps
-    assert np.abs(got - want).max() < 0.02 * np.ptp(want)
+    assert np.abs(got - want).max() < 0.03 * np.ptp(want)
 
 
-def test_balance_gives_each_channel_its_percentile(tmp_path):
+def test_balance_gives_each_channel_its_percentile(tmp_path, here):
     from spikeport.pipeline.balance import balance
 
     nodes = [node("Relu", "x", to="a"), node("Flatten", "a", to="b"), node("Gemm", "b", "w")]
@@ -330,7 +336,8 @@ def test_data_of_several_steps_is_refused(tmp_path):
     _refused("data-shape", "without steps", spikeport.port, path, random(20, 7, 4), engines=["fast"])
     _refused("data-shape", "(4,)", spikeport.port, path, random(20, 5), engines=["fast"])
     for x in (random(20, 4), random(20, 1, 4)):
-        assert spikeport.port(path, x, engines=["fast"]).about["data"]["steps"] == onnx_port.STEPS
+        held = still.held(still.opened(x, None, (4,)), 7)
+        assert np.array_equal(held.x, np.broadcast_to(x.reshape(20, 1, 4), (20, 7, 4)))
 
 
 def test_options_that_mean_nothing(tmp_path):
