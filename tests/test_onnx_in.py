@@ -16,7 +16,7 @@ from onnx_models import dense, model, node, random, saved, simplified_here  # no
 
 import spikeport  # noqa: E402
 from spikeport.export import nir_file, onnx_in, rates  # noqa: E402
-from spikeport.pipeline import attribution, conversion, still  # noqa: E402
+from spikeport.pipeline import attribution, conversion, onnx_port, still  # noqa: E402
 from spikeport.pipeline import network as float_model  # noqa: E402
 from spikeport.pipeline.interval import Loss  # noqa: E402
 from spikeport.pipeline.lower import lower  # noqa: E402
@@ -86,6 +86,7 @@ def results(digits_nets):
     given |= {"engines": ["fast", "reference"], "parity_samples": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "affordable", lambda *_: 0)  # which rounding costs what takes longest
+        patch.setattr(onnx_port, "MOST_CALIBRATION", 40)
         return {name: spikeport.port(folder / f"{name}.onnx", **given) for name in EPOCHS}
 
 
