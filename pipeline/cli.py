@@ -78,21 +78,9 @@ def port(
     from spikeport.pipeline import show
     from spikeport.pipeline.run import port as run_port
 
-    chosen: dict[str, Any] = {
-        "factory": factory,
-        "calling": calling,
-        "calibration": calibration,
-        "dt": dt,
-        "steps": steps,
-    }
-    chosen |= {
-        "bits": bits,
-        "method": method,
-        "attention": attention,
-        "scales": scales,
-        "decode": decode,
-        "output": output,
-    }
+    chosen: dict[str, Any] = {"factory": factory, "calling": calling, "calibration": calibration, "dt": dt}
+    chosen |= {"bits": bits, "method": method, "attention": attention, "scales": scales}
+    chosen |= {"decode": decode, "output": output, "steps": steps}
     chosen |= {"parity_samples": parity_samples, "max_loss": max_loss, "scheduler": scheduler, "work": work}
     chosen |= {"options": {"python": lava_python, "time_limit": lava_timeout}, "command": ["spikeport", *sys.argv[1:]]}
     with show.watching() as watch:
