@@ -17,6 +17,9 @@ Calling = Annotated[
     str | None, typer.Option("--calling", help="How the module is called: state, step, sequence, batch-first, static.")
 ]
 Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Of a sample of a .onnx, which is the same in each of them (64).")
+]
 Data = Annotated[
     Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
 ]

@@ -189,6 +189,11 @@ class Scores:
         return self.tally.fidelity(self.y)
 
     @property
+    def answers(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Those of the float model and of the integers, each [output, sample]; None where there is no float model."""
+        return None if self.tally is None else self.tally.answers
+
+    @property
     def parity(self) -> parity.Parity:
         return self.matches.parity(self.runs, self.steps)
 

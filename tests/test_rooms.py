@@ -21,7 +21,7 @@ COMMON = {"numpy"}
 HOMES = {
     "sim": {"numba", "llvmlite", "scipy"},  # llvmlite is what numba is made on
     "hw_targets": {"lava", "scipy"},
-    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery"},
+    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery", "onnx", "onnxruntime"},
     "pipeline": {
         "typer",
         "rich",
