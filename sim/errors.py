@@ -69,6 +69,7 @@ CODES: dict[str, str] = {
     "nir-version": "the file was written by a version of NIR whose meaning is not known here",
     "method-unknown": "no such way of finding scales is known",
     "model-failed": "the user's model raised an error while it was run",
+    "onnx-too-large": "a Program is too large for an ONNX file",
     "option-range": "an option has a value that means nothing",
     "output-exists": "the output path holds something that is not ours to replace",
     "output-unknown": "the layer to read the answer from is not said, or is not an output",
