@@ -21,8 +21,8 @@ SAMPLES_AT_ONCE = 256
 
 
 def session(model: bytes) -> Any:
-    """An `onnxruntime.InferenceSession` on one core, which for these graphs is as fast as several; its warnings are left
-    out. Raises `SpikeportError` (`dependency-missing`).
+    """An `onnxruntime.InferenceSession` without its warnings, on one core: more do not help graphs of such small nodes.
+    Raises `SpikeportError` (`dependency-missing`).
     """
     try:
         import onnxruntime
@@ -34,8 +34,9 @@ def session(model: bytes) -> Any:
 
 
 def run(program: Program, stimulus: Stimulus, *, states: States = True, progress: Progress | None = None) -> Trace:
-    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`. Raises
-    `SpikeportError` (`dependency-missing`, `onnx-too-large`) too.
+    """Run every sample from zero state. `stimulus` as in `stimulus.checked`; the Trace holds u and v if `states`.
+
+    Raises `SpikeportError` (`dependency-missing`, `onnx-too-large`) too.
     """
     inputs = checked(program, stimulus)
     form = onnx_out.all_steps(program, [layer.name for layer in program.layers])
@@ -53,11 +54,10 @@ def run(program: Program, stimulus: Stimulus, *, states: States = True, progress
         if progress:
             progress(min(start + batch, samples), samples)
     whole = dict(zip(kept, map(np.concatenate, zip(*found, strict=True)), strict=True))
-    return Trace(
-        program.digest,
-        "onnx",
-        {
-            layer.name: LayerTrace(layer.phase, *(whole.get((layer.name, name)) for name in ("spikes", "u", "v")))
-            for layer in program.layers
-        },
-    )
+    layers = {
+        layer.name: LayerTrace(
+            layer.phase, whole[layer.name, "spikes"], *(whole.get((layer.name, name)) for name in ("u", "v"))
+        )
+        for layer in program.layers
+    }
+    return Trace(program.digest, "onnx", layers)

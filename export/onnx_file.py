@@ -41,7 +41,8 @@ def model(
 
 def content(made: onnx.ModelProto) -> bytes:
     """The model as a file holds it."""
-    return made.SerializeToString(deterministic=True)
+    found: bytes = made.SerializeToString(deterministic=True)
+    return found
 
 
 def check(made: onnx.ModelProto) -> None:
@@ -49,9 +50,7 @@ def check(made: onnx.ModelProto) -> None:
     onnx.checker.check_model(made, full_check=True)
 
 
-def _graph(
-    name: str, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]
-) -> onnx.GraphProto:
+def _graph(name: str, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx.GraphProto:
     known = {value.name for value in outputs}
     inner = [value for node in nodes for value in node.outputs if value.name not in known]
     return onnx.helper.make_graph(

@@ -1,7 +1,7 @@
 """One layer's step while its nodes are made: what it can ask for, in the words of `sim.arith`.
 
-A step is in model time, as in `sim.fallback`. Its state is all zeros where a sample begins, so that whoever runs the step
-needs no other number: a `start` other than 0 is put in by the count of steps, which is state too, where it is needed.
+A step is in model time, as in `sim.fallback`. Its state is all zeros where a sample begins, so that whoever runs the
+step needs no other number: a `start` other than 0 is put in by the count of steps, which is state too, where needed.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ class Frame:
         return self.op("Expand", f"{name}_each", value, shape, shape=(SAMPLE, self.layer.size))
 
     def state(self, name: str, start: NDArray[Any] | int = 0, dtype: str = "int32", shape: Shape = ()) -> Value:
-        """The layer's state of this name as the step begins: cleared where a reset period ends; `start` where that or the
-        sample begins.
+        """The layer's state of this name as the step begins: cleared where a reset period ends; `start` then, and where
+        the sample begins.
         """
         layer = self.layer
         value = self.states.open(f"{layer.name}/{name}", dtype, (SAMPLE, *shape, layer.size))
@@ -185,8 +185,8 @@ class Frame:
         return self.op("Div", f"{name}_floor", self.op("Sub", f"{name}_whole", value, rest), divisor)
 
     def decay(self, value: Value, rates: NDArray[Any], name: str) -> Value | None:
-        """`arith.decay`; None where it leaves nothing. In int32 the product is of two parts, hi * 4096 + lo: each has the
-        sign of x, so that hi * keep + trunc(lo * keep / 4096) is trunc(x * keep / 4096), and no part leaves 32 bits.
+        """`arith.decay`; None where it leaves nothing. In int32 x is taken apart, high * 4096 + low, both of its sign,
+        so that high * keep + trunc(low * keep / 4096) is trunc(x * keep / 4096), and nothing leaves 32 bits.
         """
         keep = arith.DECAY_ONE - rates.astype(np.int64)
         if not keep.any():

@@ -48,7 +48,7 @@ def product(frame: Frame, layer: ProductLayer) -> Made:
 
 
 def cells(frame: Frame, layer: KVLayer) -> Made:
-    """`arith.key_value` on the first of the words, which becomes the last. A code is 0..7 and a word not negative, as is
+    """`arith.key_value` on the first of the words, which becomes the last. That a code is 0..7 and no word negative is
     proven when the Program is made.
     """
     code, words = total(frame), frame.state("words", shape=(layer.words,))

@@ -94,7 +94,7 @@ class Graph:
         self.constants[name] = np.ascontiguousarray(array)
         return Value(name, array.dtype.name, array.shape)
 
-    def number(self, number: int, dtype: str, shape: Shape = ()) -> Value:
+    def number(self, number: int, dtype: str, shape: tuple[int, ...] = ()) -> Value:
         """A constant of one number, made once; `shape` () or (1,)."""
         name = f"{number}:{dtype}" if shape == () else f"[{number}]:{dtype}"
         if name not in self.constants:
@@ -111,8 +111,8 @@ class Graph:
         shape: Shape | None = None,
         **attributes: Any,
     ) -> Value:
-        """Add a node; its value is named as it is. Without `dtype` it has the first input's, without `shape` that of the
-        input with most axes, which is what broadcasting gives where the others are one number or one per neuron.
+        """Add a node; its value is named as it is. Without `dtype` it has the first input's, without `shape` that of
+        the input with most axes, which is what broadcasting gives where others are one number or one per neuron.
         """
         given = [value for value in inputs if value is not None]
         widest = max(given, key=lambda value: len(value.shape)).shape
@@ -141,7 +141,7 @@ class Graph:
         return self._casts[value.name, dtype]
 
     def publish(self, value: Value, wanted: str) -> Value:
-        """The same value by a name of its own, as an output has one. Its node gives it that name (`finished`), and where
+        """The same value by a name of its own, as an output has one. Its node gives it that name (`finished`); where
         the value has a public name already, or comes from outside, a node is added.
         """
         if self.published.get(value.name) == wanted:

@@ -110,7 +110,7 @@ def save(
     layers: Collection[str] | None = None,
     said: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the Program as ONNX: all steps, or one where not `scanned`. `said` goes into the metadata beside what is there.
+    """Write the Program as ONNX: all steps, or one where not `scanned`. `said` is added to the metadata.
 
     Raises `SpikeportError` (`dependency-missing`, `onnx-too-large`, `output-unwritable`).
     """
@@ -127,7 +127,10 @@ def save(
 def _step(program: Program, inside: str, layers: Collection[str]) -> _Step:
     outer = Graph()
     graph = outer.nested()
-    inputs = {p.name: graph.value(f"{p.name}{inside}", np.dtype(p.wire.dtype).name, (SAMPLE, *p.shape)) for p in program.inputs}
+    inputs = {
+        p.name: graph.value(f"{p.name}{inside}", np.dtype(p.wire.dtype).name, (SAMPLE, *p.shape))
+        for p in program.inputs
+    }
     states = States(graph, inside)
     spikes = Spikes(states, _depths(program))
     for part in (*program.inputs, *program.layers):
@@ -136,7 +139,7 @@ def _step(program: Program, inside: str, layers: Collection[str]) -> _Step:
         spikes.now[name] = _flat(graph, name, value)
     first = next(iter(inputs.values()))
     samples = graph.op("Shape", "samples_now", first, dtype="int64", shape=(1,), start=0, end=1)
-    steps, seen = Steps(states), {}
+    steps, seen = Steps(states), dict[tuple[str, str], Value]()
     for layer in sorted(program.layers, key=lambda layer: layer.phase):
         frame = Frame(program, layer, calculates_in(program, layer), graph, outer, states, steps, spikes, samples)
         seen |= _advance(frame, layer)

@@ -23,6 +23,7 @@ from spikeport.export.onnx_graph import SAMPLE, Value
 from spikeport.export.onnx_widths import reach, span
 from spikeport.sim.program import AlwaysOn, SparseSynapse, Synapse
 from spikeport.sim.synapses import AnySynapse
+from spikeport.sim.wires import IntArray
 
 Mask = NDArray[np.bool_]
 MATRIX_CELLS = 2**24
@@ -30,8 +31,8 @@ MATRIX_CELLS = 2**24
 ROW_BYTES = 5
 """or of so many for each weight, which is what rows take for it (index int32, weight int8);"""
 WIDE_CELLS = 20
-"""and where spikes are wider than a byte, of so many cells for each weight: a cell of int32 takes 0.4 to 0.7 ns, a weight
-that gathers its spike 15 (measured)."""
+"""and where spikes are wider than a byte, of so many cells for each weight: a cell of int32 takes 0.4 to 0.7 ns, a
+weight that gathers its spike 15 (measured)."""
 
 
 def arriving(frame: Frame, align: int) -> Value | None:
@@ -115,7 +116,7 @@ def sparse(frame: Frame, synapse: SparseSynapse, axons: Mask, lag: int) -> Value
     return _product(frame, synapse, matrix, axons, lag)
 
 
-def _product(frame: Frame, synapse: AnySynapse, matrix: NDArray[np.int8], axons: Mask, lag: int) -> Value | None:
+def _product(frame: Frame, synapse: AnySynapse, matrix: IntArray, axons: Mask, lag: int) -> Value | None:
     """Spikes times a matrix [axon, neuron]."""
     if not matrix.any():
         return None
@@ -138,9 +139,7 @@ def _fit_bytes(ends: tuple[int, int]) -> bool:
     return ends[0] >= -128 and ends[1] <= (127 if ends[0] else 255)
 
 
-def _bytes(
-    frame: Frame, name: str, spikes: Value, ends: tuple[int, int], matrix: NDArray[np.int8]
-) -> tuple[Value, ...]:
+def _bytes(frame: Frame, name: str, spikes: Value, ends: tuple[int, int], matrix: IntArray) -> tuple[Value, ...]:
     """Spikes and weights as MatMulInteger takes them, and their zero points."""
     low, high = ends
     if low < 0:
@@ -159,25 +158,28 @@ def _gathered(
     lag: int,
     rows: NDArray[Any],
     columns: NDArray[Any],
-    values: NDArray[np.int8],
+    values: IntArray,
 ) -> Value:
     """Rows whose weights are far apart: the spike of each weight, times it, and running sums."""
-    name, graph, ends = f"{synapse.name}/lag{lag}", frame.graph, span(frame.program.sources[synapse.source])
-    dtype = "int32" if reach(values, ends, None) < 2**31 else "int64"
-    shape: tuple[int | str, ...] = (SAMPLE, len(values))
+    name, graph, count = f"{synapse.name}/lag{lag}", frame.graph, len(values)
+    dtype = "int32" if reach(values, span(frame.program.sources[synapse.source]), None) < 2**31 else "int64"
     places = frame.constant(f"{name}/axons", columns.astype(np.int32))
     weights = frame.outer.cast(frame.constant(f"{name}/weights", values), dtype, f"{name}/weights_{dtype}")
-    found = frame.op("Gather", f"{name}/gathered", frame.spikes.before(synapse.source, lag), places, shape=shape, axis=1)
+    spikes = frame.spikes.before(synapse.source, lag)
+    found = frame.op("Gather", f"{name}/gathered", spikes, places, shape=(SAMPLE, count), axis=1)
     found = frame.op("Mul", f"{name}/products", graph.cast(found, dtype, f"{name}/spikes"), weights)
     running = frame.op("CumSum", f"{name}/running", found, graph.number(1, "int64"))
-    pads = frame.constant(f"{name}/pads", np.array([0, 1, 0, 0]))
-    padded = frame.op("Pad", f"{name}/from_zero", running, pads, shape=(SAMPLE, len(values) + 1))
-    ends_of = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=synapse.shape[0]))])
-    edges = [frame.constant(f"{name}/{end}", at) for end, at in (("ends", ends_of[1:]), ("starts", ends_of[:-1]))]
-    upper, lower = (
-        frame.op("Gather", f"{name}/{end}_at", padded, at, shape=(SAMPLE, synapse.shape[0]), axis=1) for at in edges
-    )
-    return frame.op("Sub", f"{name}/sum", upper, lower)
+    pads = frame.constant(f"{name}/pads", np.array([0, 1, 0, 0]))  # a 0 before the first, along the axis of weights
+    padded = frame.op("Pad", f"{name}/from_zero", running, pads, shape=(SAMPLE, count + 1))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=synapse.shape[0]))])
+    upper = _at(frame, padded, ends[1:], f"{name}/ends")
+    return frame.op("Sub", f"{name}/sum", upper, _at(frame, padded, ends[:-1], f"{name}/starts"))
+
+
+def _at(frame: Frame, values: Value, places: NDArray[Any], name: str) -> Value:
+    """Values [sample, place] at some places."""
+    chosen = frame.constant(name, places.astype(np.int64))
+    return frame.op("Gather", f"{name}_at", values, chosen, shape=(SAMPLE, len(places)), axis=1)
 
 
 SYNAPSES: dict[str, Any] = {"dense": dense, "sparse": sparse}

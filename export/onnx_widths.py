@@ -9,6 +9,7 @@ from spikeport.sim import arith
 from spikeport.sim.bounds import carried, drive
 from spikeport.sim.parts import AnyLayer, Layer, SigmaDeltaLayer, Source
 from spikeport.sim.program import Program
+from spikeport.sim.wires import IntArray
 
 Int64 = NDArray[np.int64]
 
@@ -47,7 +48,7 @@ def span(source: Source) -> tuple[int, int]:
     return found.low, found.high
 
 
-def reach(weights: NDArray[np.int8], ends: tuple[int, int], axis: int | None) -> int:
+def reach(weights: IntArray, ends: tuple[int, int], axis: int | None) -> int:
     """What any part of a sum of weights times spikes can come to, the sum over `axis`."""
     magnitude = np.abs(weights.astype(np.int64)).sum(axis=axis)
     return int(magnitude.max(initial=0)) * max(-ends[0], ends[1])

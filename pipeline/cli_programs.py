@@ -14,7 +14,9 @@ def run(
     program: Annotated[Path, typer.Argument(help="program.npz, a bundle's folder, or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
-    engine: Annotated[str, typer.Option(help="fast, fast:fallback, reference, lava, torch or torch:cuda.")] = "fast",
+    engine: Annotated[
+        str, typer.Option(help="fast, fast:fallback, reference, lava, torch, torch:cuda or onnx.")
+    ] = "fast",
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,
     as_json: Json = False,

@@ -61,12 +61,19 @@ def _torch() -> Engine:
     return torch_integer.run
 
 
+def _onnx() -> Engine:
+    from spikeport.export import onnx_engine
+
+    return onnx_engine.run
+
+
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": _reference,
     "fast": _fast,
     "fast:fallback": _fallback,
     "lava": _lava,
     "torch": _torch,
+    "onnx": _onnx,
 }
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 
