@@ -25,7 +25,7 @@ ACCUMULATOR_BITS = 24
 SMALLEST_BLOCK = 4
 """Channels. Of 3 channels the recorded number of axon words is that of one block, not of two (2 + 1)."""
 
-RESOURCES = ("neurons", "neuron groups", "synapse words", "axon words", "words")
+RESOURCES = ("neurons", "neuron groups", "in-axons", "synapse words", "axon words", "words")
 
 
 def use(workload: Workload, tiles: Sequence[Tile]) -> dict[str, int]:
@@ -36,15 +36,21 @@ def use(workload: Workload, tiles: Sequence[Tile]) -> dict[str, int]:
 
 def _use(workload: Workload, tile: Tile) -> dict[str, int]:
     group = workload.by_name[tile.group]
-    synapses = sum(synapse_words(link, tile.box) for link in workload.into[tile.group])
-    axons = axon_words(workload, tile)
-    return {
-        "neurons": tile.neurons,
+    parts = {
         "neuron groups": neuron_groups(workload, tile),
-        "synapse words": synapses,
-        "axon words": axons,
-        "words": synapses + axons + tile.neurons * state_words(workload, group),
+        "in-axons": sum(in_axons(link, tile.box) for link in workload.into[tile.group]),
+        "synapse words": sum(synapse_words(link, tile.box) for link in workload.into[tile.group]),
+        "axon words": axon_words(workload, tile),
     }
+    state = tile.neurons * state_words(workload, group)
+    return {"neurons": tile.neurons, **parts, "words": state + sum(parts.values())}
+
+
+def in_axons(link: Link, box: Box) -> int:
+    """Lists of synapses that can be found by an axon, a word each; of a convolution one per block of channels."""
+    if isinstance(link, ConvLink):
+        return len(blocks(box[0][1] - box[0][0]))
+    return link.sources if isinstance(link, DenseLink) else int((link.fan_out(box) > 0).sum())
 
 
 def synapse_words(link: Link, box: Box) -> int:
