@@ -108,13 +108,18 @@ class ConvLink:
     delay: int = 1
 
     def fan_out(self, box: Box) -> Int64:
+        channels, rows, columns = self.axes(box)
+        return np.multiply.outer(channels, np.outer(rows, columns)).reshape(-1)
+
+    def axes(self, box: Box) -> tuple[Int64, Int64, Int64]:
+        """How often a box uses each source channel, row and column; `fan_out` is their outer product."""
         channels, height, width = self.source_shape
         each = channels // self.groups
         out = self.target_shape[0] // self.groups
         low, high = box[0]
         per_group = [max(0, min(high, (g + 1) * out) - max(low, g * out)) for g in range(self.groups)]
-        spatial = np.outer(self._uses(1, box[1], height), self._uses(2, box[2], width))
-        return (np.repeat(per_group, each)[:, None, None] * spatial).reshape(-1).astype(np.int64)
+        uses = np.repeat(np.asarray(per_group, np.int64), each)
+        return uses, self._uses(1, box[1], height), self._uses(2, box[2], width)
 
     def synapses(self, box: Box) -> int:
         return int(self.fan_out(box).sum())

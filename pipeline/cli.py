@@ -31,9 +31,12 @@ from spikeport.pipeline.arguments import (
     Scales,
     Scheduler,
     Step,
+    Steps,
     Work,
     listed,
 )
+from spikeport.pipeline.cli_map import map_cores
+from spikeport.pipeline.cli_pack import pack
 from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
 from spikeport.sim.errors import SpikeportError
@@ -50,7 +53,7 @@ app = typer.Typer(
 
 @app.command()
 def port(
-    model: Annotated[Path, typer.Argument(help="Checkpoint, .nir or SLAYER's .net.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, .nir, .onnx or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="Folder for the bundle.")],
     factory: Factory = None,
@@ -61,6 +64,7 @@ def port(
     attention: Attention = "cell",
     scales: Scales = None,
     dt: Step = None,
+    steps: Steps = None,
     engines: Engines = "fast,reference,lava",
     parity_samples: Annotated[int, typer.Option(min=1, help="Samples for the slow engines; fast runs all.")] = 20,
     max_loss: MaxLoss = 0.02,
@@ -77,14 +81,8 @@ def port(
     from spikeport.pipeline.run import port as run_port
 
     chosen: dict[str, Any] = {"factory": factory, "calling": calling, "calibration": calibration, "dt": dt}
-    chosen |= {
-        "bits": bits,
-        "method": method,
-        "attention": attention,
-        "scales": scales,
-        "decode": decode,
-        "output": output,
-    }
+    chosen |= {"bits": bits, "method": method, "attention": attention, "scales": scales}
+    chosen |= {"decode": decode, "output": output, "steps": steps}
     chosen |= {"parity_samples": parity_samples, "max_loss": max_loss, "scheduler": scheduler, "work": work}
     chosen |= {"options": {"python": lava_python, "time_limit": lava_timeout}, "command": ["spikeport", *sys.argv[1:]]}
     with show.watching() as watch:
@@ -95,11 +93,14 @@ def port(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or SLAYER's .net.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, .onnx or SLAYER's .net.")],
     out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
     factory: Factory = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Prove on this data, not on random spikes, that they are equal.")
+        Path | None,
+        typer.Option(
+            "--data", help="Prove on this, not on random spikes, that they are equal; a .onnx is balanced on it."
+        ),
     ] = None,
     calling: Calling = None,
     dt: Step = None,
@@ -120,7 +121,7 @@ def export(
 
 @app.command()
 def check(
-    model: Annotated[Path, typer.Argument(help=".nir, .net, or a checkpoint with --model.")],
+    model: Annotated[Path, typer.Argument(help=".nir, .net, .onnx, or a checkpoint with --model.")],
     factory: Factory = None,
     calling: Calling = None,
     dt: Step = None,
@@ -173,6 +174,8 @@ def bin_events(
 
 app.command()(run)
 app.command()(verify)
+app.command("map")(map_cores)
+app.command()(pack)
 
 
 @app.command()

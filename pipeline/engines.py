@@ -53,6 +53,12 @@ def _lava() -> Engine:
     return lava_run.run
 
 
+def _loihi2() -> Engine:
+    from spikeport.hw_targets import loihi2_run
+
+    return loihi2_run.run
+
+
 def _torch() -> Engine:
     try:
         from spikeport.export import torch_integer
@@ -66,11 +72,17 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "fast": _fast,
     "fast:fallback": _fallback,
     "lava": _lava,
+    "loihi2": _loihi2,
     "torch": _torch,
 }
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 
-OPTIONS = {"fast": ("threads",), "lava": ("python", "time_limit"), "torch": ("device",)}
+OPTIONS = {
+    "fast": ("threads",),
+    "lava": ("python", "time_limit"),
+    "loihi2": ("python", "time_limit", "partition", "board", "host", "side_by_side"),
+    "torch": ("device",),
+}
 """Engine -> the options that it takes beyond the protocol."""
 
 

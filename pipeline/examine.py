@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.export.suffixes import is_net
-from spikeport.pipeline import datasets, extensions, inspect, lint, lint_data, slayer_port
+from spikeport.export.suffixes import is_net, is_onnx
+from spikeport.pipeline import datasets, extensions, inspect, lint, lint_data, onnx_port, slayer_port
 from spikeport.pipeline.lower import findings, lower
 from spikeport.pipeline.models import Model, Reading, open_model, time_step
 from spikeport.pipeline.subgraphs import opened as flattened
@@ -41,6 +41,9 @@ def examine(
     Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
     a call that says nothing about the model: no file, data that does not fit.
     """
+    if is_onnx(model):
+        onnx_port.require_none({"factory": factory, "dt": dt})
+        return Examined(onnx_port.examined(Path(model), data), [])
     if is_net(model):
         slayer_port.require_none({"factory": factory, "dt": dt})
         return Examined(list(slayer_port.findings(Path(model), data)), [])

@@ -21,7 +21,7 @@ COMMON = {"numpy"}
 HOMES = {
     "sim": {"numba", "llvmlite", "scipy"},  # llvmlite is what numba is made on
     "hw_targets": {"lava", "scipy"},
-    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery"},
+    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery", "onnx", "onnxruntime"},
     "pipeline": {
         "typer",
         "rich",
@@ -66,9 +66,10 @@ def test_imports_point_down_and_every_dependency_has_a_home(room, path):
 
 
 @each_file
-def test_lava_is_imported_by_the_worker_alone(room, path):
+def test_lava_is_imported_by_workers_alone(room, path):
     uses = any(name.split(".")[0] == "lava" for name in imported(path))
-    assert not uses or path.name in ("lava_worker.py", "lava_graph.py") or path.parent.name == "lava_models"
+    workers = ("lava_worker.py", "lava_graph.py", "loihi2_worker.py", "loihi2_graph.py")
+    assert not uses or path.name in workers or path.parent.name == "lava_models"
 
 
 @each_file

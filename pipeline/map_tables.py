@@ -1,0 +1,69 @@
+"""A mapping as tables, which the terminal and the page share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.pipeline.rows import percent
+from spikeport.pipeline.tables import Cell, Row, cell, count
+
+LAYER_HEADINGS = ("layer", "number in the picture", "shape", "neurons", "tiles", "largest tile", "fullest core")
+
+
+def layer_rows(data: dict[str, Any]) -> list[Row]:
+    """A row of cells per layer, as `LAYER_HEADINGS`; `data` is report.json, or holds a `mapping` as it does."""
+    return [_layer(data, i, layer) for i, layer in enumerate(data["mapping"]["layers"])]
+
+
+def _layer(data: dict[str, Any], i: int, layer: dict[str, Any]) -> Row:
+    place = f"mapping.layers.{i}"
+    return (
+        Cell(layer["name"]),
+        Cell(str(i + 1)),
+        Cell(_times(layer["shape"])),
+        cell(data, f"{place}.neurons", count),
+        cell(data, f"{place}.tiles", count),
+        Cell(_times(layer["tile"] or ["–"])),
+        cell(data, f"{place}.full", percent),
+    )
+
+
+def _times(shape: list[Any]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def summary(found: dict[str, Any]) -> str:
+    """How many cores of how many chips, in words."""
+    cores, chips, missing = len(found["cores"]), found["chips"], len(found["findings"])
+    said = f"{cores} core{'s' * (cores != 1)} on {chips} chip{'s' * (chips != 1)} of {found['target']}"
+    return said + (f", {missing} thing{'s' * (missing != 1)} that do not fit" if missing else "")
+
+
+def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """(what, in words) of time, energy and traffic, and of what rests on a guess."""
+    rows = _modelled(found["modelled"])
+    return rows + [("estimated", said) for said in found["estimated"]]
+
+
+def _modelled(cost: dict[str, Any]) -> list[tuple[str, str]]:
+    if cost["step"] is None:
+        silent = ", ".join(cost["unknown"])
+        why = f"how often {silent} send is not known; --data would tell" if silent else cost["note"]
+        return [("time, energy", f"not modelled: {why}")]
+    binds = dict.fromkeys(cost["binding"])
+    rows = [
+        ("time of a step", f"{_range(cost['step'], 1e-3)} µs, modelled; bound by {' or '.join(binds)}"),
+        (
+            "energy of a step",
+            f"{_range(cost['energy'], 1e-6)} µJ, modelled; of it events {_range(cost['dynamic'], 1e-6)} µJ",
+        ),
+        ("why a range", cost["note"]),
+    ]
+    events = ", ".join(f"{amount:.4g} {what}" for what, amount in cost["events"].items())
+    return [*rows, ("per step", events)]
+
+
+def _range(ends: dict[str, float], unit: float) -> str:
+    """Low, typical and high, in another unit."""
+    low, typical, high = (ends[end] * unit for end in ("low", "typical", "high"))
+    return f"{low:.3g} to {high:.3g} (typical {typical:.3g})"

@@ -1,0 +1,70 @@
+"""What `map` does: a Program from its file, how often its axons send on the data, and the cores it takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spikeport.export import slayer
+from spikeport.export.suffixes import is_net
+from spikeport.pipeline import batches, cost, parity, programs, slayer_program
+from spikeport.pipeline.datasets import Dataset
+from spikeport.pipeline.mapped import mapped
+from spikeport.pipeline.programs import Feed
+from spikeport.sim.files import not_ours_to_replace, write_text
+from spikeport.sim.program import Program
+from spikeport.sim.progress import Watch
+
+FORMAT = "spikeport mapping"
+
+
+def map_file(
+    path: Path, target: str, data: Path | None, better: bool, out: Path | None, watch: Watch
+) -> dict[str, Any]:
+    """The mapping as `Mapped.as_dict` has it, written to `out` where one is given. Without data nothing is known of
+    traffic, time and energy.
+    """
+    if out is not None:
+        _require_replaceable(out)
+    if data is None:
+        found = mapped(_program(path), target, better=better)
+    else:
+        feed, given = programs.opened(path, data)
+        counted = _counted(feed, given, watch)
+        found = mapped(feed.program, target, counted["events"], counted["samples"] * given.steps, better=better)
+    described = found.as_dict()
+    if out is not None:
+        write_text(out, json.dumps({"format": FORMAT, **described}, indent=1, allow_nan=False) + "\n")
+    return described
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raise `SpikeportError` (`output-exists`) where the path holds anything but an older mapping."""
+    if not path.exists():
+        return
+    try:
+        ours = json.loads(path.read_text(encoding="utf-8"))["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise not_ours_to_replace(path, FORMAT)
+
+
+def _program(path: Path) -> Program:
+    return slayer_program.program(slayer.read(path)) if is_net(path) else programs.open_program(path).program
+
+
+def _counted(feed: Feed, data: Dataset, watch: Watch) -> cost.Counts:
+    """What all samples take on `fast`, so many at a time as memory holds."""
+    progress, size = watch("run"), batches.kept(feed.program, data.steps)
+    total: cost.Counts | None = None
+    for start in range(0, len(data), size):
+        some = data.part(slice(start, min(start + size, len(data)))).read()
+        integers = feed.integers(some)
+        (trace,) = parity.run_engines(feed.program, integers, {"fast": len(some)}, {})
+        counted = cost.counts(feed.program, trace, integers)
+        total = counted if total is None else cost.added(total, counted)
+        progress(start + len(some), len(data))
+    assert total is not None  # a data set holds a sample
+    return total
