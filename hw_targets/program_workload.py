@@ -18,6 +18,7 @@ from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
 Events = Mapping[str, NDArray[Any]]
 STATE_BITS, WORD = 24, 64
 
+
 def workload(program: Program, events: Events | None = None, steps: int | None = None) -> Workload:
     """`events`: source -> how often each of its axons sent something in `steps` model steps, all samples' together.
 

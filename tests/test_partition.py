@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 import recorded_compiler as recorded
+from attention_programs import cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from spikeport.hw_targets.changes import changes, neuron
 from spikeport.hw_targets.mapping import Tile
 from spikeport.hw_targets.packing import pack
 from spikeport.hw_targets.partition import partition
+from spikeport.hw_targets.program_workload import workload
 from spikeport.hw_targets.target import TRUSTS
 from spikeport.hw_targets.tiling import tile, violations
 from spikeport.hw_targets.workload import ConvLink, DenseLink, Group, SparseLink, Workload, count, indices
@@ -295,10 +297,9 @@ def test_weight_bits_and_delays_are_offered_where_they_are_what_is_too_much():
 
 
 def test_a_tile_that_a_target_cuts_too_large_is_found():
-    careless = replace(loihi2.TARGET, tile=lambda network, name: [Tile(name, network.by_name[name].whole)])
-    [finding] = partition(
-        recorded.oxford(8), replace(careless, capacity={**careless.capacity, "neurons": 200})
-    ).findings
+    whole = replace(loihi2.TARGET, tile=lambda network, name: [Tile(name, network.by_name[name].whole)])
+    small = replace(whole, capacity={**whole.capacity, "neurons": 200})
+    [finding] = partition(recorded.oxford(6), small).findings
     assert "256 neurons take 256 neurons of a core's 200" in finding.what
 
 
@@ -372,6 +373,14 @@ def test_what_is_estimated_is_said():
     said = " ".join(loihi2.TARGET.estimated(Workload("guesses", groups, links)))
     for word in ("recurrence", "delays up to 4", "words of state", "axon words of 2 links"):
         assert word in said
+
+
+def test_key_value_cells_keep_as_many_words_as_they_have():
+    layers = [
+        Group(group.name, group.shape, state_words=group.state_words) for group in workload(cells(4, 16, 3)).groups
+    ]
+    assert max(layer.state_words for layer in layers) == 7  # 16 words and the code, of 24 bits each
+    assert min(layer.state_words for layer in layers) == 1
 
 
 # Targets
