@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity attention train ablations test test-310 test-light lint bench bench-peers clean
+.PHONY: help demo conformance chip docker fidelity attention train ablations test test-310 test-light lint bench bench-peers clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,13 @@ fidelity: ## how much of trained networks survives in 8, 6 and 4 bits, beside a 
 attention: ## spiking attention on every engine; language models from checkpoint to text (needs CPython 3.11.7's pydoc_data)
 	@.ci/setup product lava
 	@.venv/bin/python benchmarks/attention.py $(ATTENTION)
+
+chip: ## cores, cost and traffic on paper, the way to a Loihi 2, ONNX, images (CHIP="--only map,onnx" for a part; images need root and out/demo)
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/chip.py $(CHIP)
+
+docker: ## build and run the images where no Docker is, with Debian's buildah (needs root and out/demo)
+	@docker/build-without-docker
 
 train: ## train the language models of examples/char_lm anew into out/char_lm (MINUTES=60 of one core each, SEED=0)
 	@.ci/setup product

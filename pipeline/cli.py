@@ -93,8 +93,8 @@ def port(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, .onnx or SLAYER's .net.")],
-    out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, .onnx or .net; or, to write .onnx, a Program or bundle.")],
+    out: Annotated[Path, typer.Option("-o", help="The .nir to write; or .onnx, of a Program.")],
     factory: Factory = None,
     data: Annotated[
         Path | None,
@@ -104,13 +104,18 @@ def export(
     ] = None,
     calling: Calling = None,
     dt: Step = None,
+    one_step: Annotated[bool, typer.Option("--one-step", help="ONNX: one step, state in and out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How does it get into NIR, and is it still the same model?"""
-    from spikeport.pipeline import show
+    """How does it get into NIR, and is it still the same model? Or a Program into ONNX."""
+    from spikeport.pipeline import onnx_verbs, show
     from spikeport.pipeline.run import export as run_export
 
-    lines = run_export(checkpoint, out, factory=factory, data=data, calling=calling, dt=dt)
+    chosen: dict[str, Any] = {"factory": factory, "data": data, "calling": calling, "dt": dt}
+    if onnx_verbs.is_onnx(out):
+        lines = onnx_verbs.write(model, out, one_step, chosen)
+    else:
+        lines = run_export(model, out, **onnx_verbs.for_nir(one_step, chosen))
     if as_json:
         show.as_json({"written": str(out), "found": lines})
         return

@@ -33,7 +33,7 @@ def run(
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="The trace to write.")],
     engine: Annotated[
-        str, typer.Option(help="fast, fast:fallback, reference, lava, loihi2, torch, torch:cuda.")
+        str, typer.Option(help="fast, fast:fallback, reference, lava, loihi2, torch, torch:cuda, onnx.")
     ] = "fast",
     lava_python: LavaPython = None,
     lava_timeout: LavaTimeout = None,

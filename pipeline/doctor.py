@@ -19,6 +19,8 @@ GOOD_TO_HAVE = {
     "snntorch": "pip install 'spikeport[snntorch]' (to export snnTorch models)",
     "spikingjelly": "pip install 'spikeport[spikingjelly]' (to export SpikingJelly models)",
     "dask": "pip install 'spikeport[dask]' (to run shards on several machines)",
+    "onnx": "pip install 'spikeport[onnx]' (to write a Program as ONNX)",
+    "onnxruntime": "pip install 'spikeport[onnx]' (for the engine onnx)",
     "elephant": "pip install 'spikeport[distance]' (for van Rossum distances in the report)",
 }
 """Good to have, and nothing is missing without them."""

@@ -67,6 +67,12 @@ def _torch() -> Engine:
     return torch_integer.run
 
 
+def _onnx() -> Engine:
+    from spikeport.export import onnx_engine
+
+    return onnx_engine.run
+
+
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": _reference,
     "fast": _fast,
@@ -74,6 +80,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "lava": _lava,
     "loihi2": _loihi2,
     "torch": _torch,
+    "onnx": _onnx,
 }
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 

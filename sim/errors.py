@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "onnx-unsafe": "an ONNX file reaches beyond itself, or is too large",
     "onnx-values": "a constant of an ONNX model is NaN, infinite or of a type that has no use",
     "onnx-version": "an ONNX file is of a version that is not read here",
+    "onnx-too-large": "a Program is too large for an ONNX file",
     "option-range": "an option has a value that means nothing",
     "output-exists": "the output path holds something that is not ours to replace",
     "output-unknown": "the layer to read the answer from is not said, or is not an output",

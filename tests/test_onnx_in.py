@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,57 +24,18 @@ from spikeport.pipeline.result import Verdict  # noqa: E402
 from spikeport.sim.errors import SpikeportError  # noqa: E402
 
 STEPS = 32
-EPOCHS = {"mlp": 10, "conv": 25}
-
-
-def _modules(name):
-    from torch import nn
-
-    if name == "mlp":
-        first = [nn.Flatten(), nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.2)]
-        return nn.Sequential(*first, nn.Linear(64, 32, bias=False), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10))
-    first = [nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2)]
-    second = [nn.Conv2d(4, 12, 3, padding=1), nn.ReLU6(), nn.AvgPool2d(2)]
-    return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(48, 10))
-
-
-def _trained(name, x, y):
-    import torch
-
-    torch.manual_seed(0)
-    net = _modules(name)
-    optimizer = torch.optim.Adam(net.parameters(), 5e-3)
-    for _ in range(EPOCHS[name]):
-        for chosen in torch.randperm(len(x)).split(64):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
-            optimizer.step()
-    return net.eval()
+NAMES = ("mlp", "conv")
 
 
 @pytest.fixture(scope="module")
 def digits_nets(tmp_path_factory):
     """mlp.onnx and conv.onnx, exported by torch; test.npz and train.npz; and torch's own accuracy by name."""
-    torch, datasets = pytest.importorskip("torch"), pytest.importorskip("sklearn.datasets")
-    from sklearn.model_selection import train_test_split
+    pytest.importorskip("torch")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    from nets import ann
 
     folder = tmp_path_factory.mktemp("onnx")
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    pixels = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    x, held, y, y_held = train_test_split(pixels, labels, test_size=360, random_state=7, stratify=labels)
-    np.savez(folder / "train.npz", x=x, y=y)
-    np.savez(folder / "test.npz", x=held, y=y_held)
-    threads, own = torch.get_num_threads(), {}
-    torch.set_num_threads(1)
-    for name in EPOCHS:
-        net = _trained(name, torch.as_tensor(x), torch.as_tensor(y))
-        own[name] = float((net(torch.as_tensor(held)).argmax(1).numpy() == y_held).mean())
-        # TorchScript's exporter: the newer one needs onnxscript
-        more = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N"}}, "dynamo": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(net, (torch.zeros(1, 1, 8, 8),), str(folder / f"{name}.onnx"), **more)
-    torch.set_num_threads(threads)
+    own = ann.write(folder)
     return folder, own
 
 
@@ -87,10 +48,10 @@ def results(digits_nets):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "affordable", lambda *_: 0)  # which rounding costs what takes longest
         patch.setattr(onnx_port, "MOST_CALIBRATION", 40)
-        return {name: spikeport.port(folder / f"{name}.onnx", **given) for name in EPOCHS}
+        return {name: spikeport.port(folder / f"{name}.onnx", **given) for name in NAMES}
 
 
-@pytest.mark.parametrize("name", EPOCHS)
+@pytest.mark.parametrize("name", NAMES)
 def test_at_most_a_point_is_lost_on_held_out_digits(digits_nets, results, name):
     found = results[name].report.data
     told = found["conversion"]
@@ -105,7 +66,7 @@ def test_at_most_a_point_is_lost_on_held_out_digits(digits_nets, results, name):
     assert told["correlation"]["integer"] > 0.999
 
 
-@pytest.mark.parametrize("name", EPOCHS)
+@pytest.mark.parametrize("name", NAMES)
 def test_accuracy_is_given_by_steps(results, name):
     found = results[name].report.data
     assert [row["steps"] for row in found["conversion"]["by_steps"]] == [1, 2, 4, 8, 16, 32]
