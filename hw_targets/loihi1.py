@@ -73,27 +73,44 @@ def _grids(workload: Workload) -> dict[str, Grid]:
         changed = False
         for group in reversed(placed):
             grid = found[group.name]
-            if grid.count < group.size and _excess(workload, grid.tiles(), found) > 1:
+            if grid.count < group.size and _excess(workload, grid, found) > 1:
                 found[group.name] = _cut(workload, group, found, grid.count + 1)
                 changed = True
     return found
 
 
 def _cut(workload: Workload, group: Group, found: Mapping[str, Grid], least: int) -> Grid:
-    """The fewest pieces, not less than `least`, that fit; of grids with as many, that which leaves the most room.
+    """The fewest pieces, not less than `least`, that fit, those counted in that their axons ask of who sends to it.
 
     A tile of half the neurons takes at best half: pieces are at least as many times more as the worst is too large. By
-    a twentieth less is gone forward in each round, since tiles are not all of one size.
+    a twentieth less is gone forward in each round, since tiles are not all of one size; by a fiftieth more, where there
+    are many.
     """
     parts = max(least, -(-group.size // _CAPACITY["compartments"]))
-    while parts < group.size:
+    best, fewest = _grid(group, group.shape), float("inf")
+    while parts < min(group.size, fewest):
         options = [_grid(group, shape) for shape in _shapes(group.shape, parts)]
-        rooms = sorted((_excess(workload, _likely(grid), found), number) for number, grid in enumerate(options))
-        for excess, number in rooms:
-            if excess <= 1 and _excess(workload, options[number].tiles(), found) <= 1:
-                return options[number]
-        parts = max(parts + 1, int(parts * rooms[0][0] * 0.95) if rooms else 0)
-    return _grid(group, group.shape)
+        excess = [1.0]
+        for asked, grid in sorted(((_asked(workload, grid), grid) for grid in options), key=lambda each: each[0]):
+            if parts + asked >= fewest:
+                break
+            excess.append(_excess(workload, grid, found))
+            if excess[-1] <= 1:
+                best, fewest = grid, parts + asked
+                break
+        parts = max(parts + 1 + parts // 50, int(parts * min(excess[1:], default=1.0) * 0.95))
+    return best
+
+
+def _asked(workload: Workload, grid: Grid) -> float:
+    """Cores that those who send to it need for their axons, beyond what they need for their neurons."""
+    cores = 0.0
+    for link in workload.into[grid.group]:
+        source = workload.by_name[link.source]
+        if source.placed:
+            slots = loihi1_memory.slots(link) * loihi1_memory.arrivals(link, source, source.whole, grid)
+            cores += max(0.0, slots / _CAPACITY["out-axons"] - -(-source.size // _CAPACITY["compartments"]))
+    return cores
 
 
 def _shapes(shape: Sequence[int], parts: int) -> Iterator[tuple[int, ...]]:
@@ -111,20 +128,19 @@ def _grid(group: Group, shape: Sequence[int]) -> Grid:
     return Grid(group.name, tuple(tuple(even(*each)) for each in zip(group.shape, shape, strict=True)))
 
 
-def _likely(grid: Grid) -> list[Tile]:
-    """Those among which the worst will be: at the ends of an axis, and next to them."""
-    return Grid(grid.group, tuple(tuple(dict.fromkeys((*spans[:2], *spans[-2:]))) for spans in grid.spans)).tiles()
-
-
-def _excess(workload: Workload, tiles: Sequence[Tile], found: Mapping[str, Grid]) -> float:
-    """How many times what there is the worst tile takes, of its worst resource. If all links are dense, the first tile
-    is as large as any.
+def _excess(workload: Workload, grid: Grid, found: Mapping[str, Grid]) -> float:
+    """How many times what there is the worst tile takes, of its worst resource. The first tile is looked at first: if
+    all links are dense, none is larger.
     """
-    name = tiles[0].group
-    if all(isinstance(link, DenseLink) for link in (*workload.into[name], *workload.out_of[name])):
-        tiles = tiles[:1]
-    uses = [loihi1_memory.use(workload, each, found) for each in tiles]
-    return max(amount / _CAPACITY[resource] for use in uses for resource, amount in use.items())
+    tiles = grid.tiles()
+    links = (*workload.into[grid.group], *workload.out_of[grid.group])
+    worst = 0.0
+    for tile in tiles[:1] if all(isinstance(link, DenseLink) for link in links) else tiles:
+        use = loihi1_memory.use(workload, tile, found)
+        worst = max(worst, *(amount / _CAPACITY[resource] for resource, amount in use.items()))
+        if worst > 1:
+            break
+    return worst
 
 
 def estimated(workload: Workload) -> list[str]:

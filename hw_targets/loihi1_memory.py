@@ -8,7 +8,7 @@ multiple of 64 bits.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.hw_targets.mapping import Tile
-from spikeport.hw_targets.workload import Box, ConvLink, DenseLink, Int64, Link, Workload, count, indices
+from spikeport.hw_targets.workload import Box, ConvLink, DenseLink, Group, Int64, Link, Workload, count, indices
 
 BLOCK, UNIT, HEADER_BITS = 64, 64, 10
 WEIGHT_BITS = (1, 2, 3, 4, 5, 6, 8)
@@ -63,14 +63,14 @@ def use(workload: Workload, tile: Tile, grids: Mapping[str, Grid]) -> dict[str, 
 def in_axons(link: Link, box: Box) -> int:
     """Of a convolution one per position, which its channels share; else one per neuron that has a synapse there."""
     if isinstance(link, ConvLink):
-        return len(_axis(link, 1, box[1])) * len(_axis(link, 2, box[2]))
+        return _axis(link, 1, box[1]).first.size * _axis(link, 2, box[2]).first.size
     return link.sources if isinstance(link, DenseLink) else int((link.fan_out(box) > 0).sum())
 
 
 def synapse_bits(link: Link, box: Box) -> int:
     """Bits of all lists into a box. Lists of all its neurons need no index; others as many bits as it takes."""
     if isinstance(link, ConvLink):
-        return min(_shared_bits(link, box, channels_last) for channels_last in (True, False))
+        return _shared_bits(link, box)
     if isinstance(link, DenseLink):
         return link.sources * int(list_bits(np.array(count(box)), _bits(link)))
     synapses = link.fan_out(box)
@@ -98,89 +98,103 @@ def _bits(link: Link) -> int:
     return weight + (link.delay - 1).bit_length()
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """Which of a box's targets a source position has on one axis: how many, from the first to the last, and how."""
+@dataclass(frozen=True, eq=False)
+class _Reaches:
+    """Of each source position on an axis that has targets in a range: the first of them, how far it is to the last, how
+    many there are, and a number that positions with the same taps share. One object for equal contents.
+    """
 
-    first: int
-    extent: int
-    taps: int
-    pattern: tuple[tuple[int, int], ...]
+    first: Int64
+    extent: Int64
+    taps: Int64
+    pattern: Int64
 
 
-def _axis(link: ConvLink, axis: int, span: tuple[int, int]) -> list[_Reach]:
+def _axis(link: ConvLink, axis: int, span: tuple[int, int]) -> _Reaches:
     k = axis - 1
-    how = (link.kernel[k], link.stride[k], link.padding[k], link.dilation[k])
-    return _reaches(link.source_shape[axis], *how, span)
+    return _reaches(link.source_shape[axis], link.kernel[k], link.stride[k], link.padding[k], link.dilation[k], span)
 
 
-@lru_cache(maxsize=4096)
-def _reaches(length: int, kernel: int, stride: int, padding: int, dilation: int, span: tuple[int, int]) -> list[_Reach]:
-    """Of each source position that has a target in the span."""
+@lru_cache(maxsize=1 << 14)
+def _reaches(length: int, kernel: int, stride: int, padding: int, dilation: int, span: tuple[int, int]) -> _Reaches:
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for target in range(*span):
         for tap in range(kernel):
             position = target * stride - padding + tap * dilation
             if 0 <= position < length:
                 found[position].append((target - span[0], tap))
-    reaches = []
-    for _, pairs in sorted(found.items()):
-        first = pairs[0][0]
-        pattern = tuple((target - first, tap) for target, tap in pairs)
-        reaches.append(_Reach(first, pattern[-1][0], len(pattern), pattern))
-    return reaches
+    return _interned(tuple(tuple(pairs) for _, pairs in sorted(found.items())))
 
 
-def _shared_bits(link: ConvLink, box: Box, channels_last: bool) -> int:
-    """Positions with the same taps share a list, unless their targets begin too far behind. Which these are depends on
-    how the neurons of a core are numbered.
-    """
+@lru_cache(maxsize=1 << 14)
+def _interned(reached: tuple[tuple[tuple[int, int], ...], ...]) -> _Reaches:
+    """From (target, tap) of each position."""
+    first = [pairs[0][0] for pairs in reached]
+    relative = [
+        tuple((target - start, tap) for target, tap in pairs) for start, pairs in zip(first, reached, strict=True)
+    ]
+    numbers = {pattern: number for number, pattern in enumerate(dict.fromkeys(relative))}
+    columns = (
+        first,
+        [each[-1][0] for each in relative],
+        [len(each) for each in relative],
+        [numbers[e] for e in relative],
+    )
+    return _Reaches(*(np.array(column, np.int64) for column in columns))
+
+
+def _shared_bits(link: ConvLink, box: Box) -> int:
     rows, columns = _axis(link, 1, box[1]), _axis(link, 2, box[2])
-    if not rows or not columns:
+    if not rows.first.size or not columns.first.size:
         return 0
     filters, height, width = (high - low for low, high in box)
-    step, far = (filters, filters - 1) if channels_last else (1, (filters - 1) * height * width)
-    first = _outer(rows, "first", width) + _outer(columns, "first", 1).T
-    excess = np.maximum(first * step - LAST_BASE, 0)
-    extent = _outer(rows, "extent", width) + _outer(columns, "extent", 1).T
-    index = index_bits(int((excess + extent * step).max()) + far)
-    taps = np.outer([row.taps for row in rows], [column.taps for column in columns])
-    patterns = np.add.outer(_numbers(rows) * len(columns), _numbers(columns))
-    _, unique = np.unique(np.stack([patterns.ravel(), excess.ravel()]), axis=1, return_index=True)
-    each = link.source_shape[0] // link.groups
-    lists = list_bits(taps.ravel()[unique] * each * filters, _bits(link) + index)
-    return int(lists.sum())
+    each = link.source_shape[0] // link.groups * filters
+    last = _lists(rows, columns, (width * filters, filters), filters - 1, each, _bits(link))
+    return min(last, _lists(rows, columns, (width, 1), (filters - 1) * height * width, each, _bits(link)))
 
 
-def _outer(reaches: Sequence[_Reach], field: str, step: int) -> Int64:
-    return np.array([[getattr(reach, field) * step] for reach in reaches], np.int64)
-
-
-def _numbers(reaches: Sequence[_Reach]) -> Int64:
-    known = {pattern: number for number, pattern in enumerate(dict.fromkeys(reach.pattern for reach in reaches))}
-    return np.array([known[reach.pattern] for reach in reaches], np.int64)
+@lru_cache(maxsize=1 << 16)
+def _lists(rows: _Reaches, columns: _Reaches, steps: tuple[int, int], far: int, each: int, bits: int) -> int:
+    """Bits of all lists, of `each` synapses of `bits` bits per tap. Positions with the same taps share one, unless
+    their targets begin too far behind: which these are depends on how a core's neurons are numbered. `steps`: from a
+    row, and from a column, to the next; `far`: from a position's first neuron to its last.
+    """
+    row, column = steps
+    excess = np.maximum(np.add.outer(rows.first * row, columns.first * column) - LAST_BASE, 0)
+    extent = np.add.outer(rows.extent * row, columns.extent * column)
+    index = index_bits(int((excess + extent).max()) + far)
+    patterns = np.add.outer(rows.pattern * (int(columns.pattern.max()) + 1), columns.pattern)
+    _, unique = np.unique(patterns * (int(excess.max()) + 1) + excess, return_index=True)
+    taps = np.outer(rows.taps, columns.taps).ravel()[unique]
+    return int(list_bits(taps * each, bits + index).sum())
 
 
 def out_axons(workload: Workload, tile: Tile, grids: Mapping[str, Grid]) -> int:
-    """A slot, or two, per neuron and tile that it has a target in."""
+    """Slots per neuron and tile that it has a target in."""
     total = 0
     for link in workload.out_of[tile.group]:
         if link.target not in grids:
             continue
-        grid = grids[link.target]
-        if isinstance(link, ConvLink):
-            total += SLOTS_SHARED * _shared_arrivals(link, tile.box, grid)
-        elif isinstance(link, DenseLink):
-            total += tile.neurons * grid.count
-        else:
-            total += int(_arrivals(link, grid)[indices(workload.by_name[tile.group].shape, tile.box)].sum())
+        total += slots(link) * arrivals(link, workload.by_name[tile.group], tile.box, grids[link.target])
     return total
 
 
+def slots(link: Link) -> int:
+    """Out-axon slots of a neuron, per tile that it has a target in."""
+    return SLOTS_SHARED if isinstance(link, ConvLink) else 1
+
+
+def arrivals(link: Link, source: Group, box: Box, grid: Grid) -> int:
+    """Pairs of a source neuron in the box and a target tile that it has a synapse into."""
+    if isinstance(link, ConvLink):
+        return _shared_arrivals(link, box, grid)
+    if isinstance(link, DenseLink):
+        return count(box) * grid.count
+    return int(_arrivals(link, grid)[indices(source.shape, box)].sum())
+
+
 def _shared_arrivals(link: ConvLink, box: Box, grid: Grid) -> int:
-    """Pairs of a source neuron in the box and a target tile that it has a synapse into: per axis, since both are cut
-    along axes.
-    """
+    """Per axis, since both groups are cut along axes."""
     each, out = link.source_shape[0] // link.groups, link.target_shape[0] // link.groups
     pairs = 0
     for low, high in grid.spans[0]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from spikeport.hw_targets.memory import estimated, use
+from spikeport.hw_targets.memory import RESOURCES, estimated, use
 from spikeport.hw_targets.target import Limit, Mesh, Target
 from spikeport.hw_targets.tiling import Compiler, tile
 
@@ -28,13 +28,14 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "neurons per core, official": Limit(8192, "neurons", "official", f"{_BRIEF}: up to, with little state"),
         "neurons": Limit(4095, "neurons per core", "recorded", f"{_YOLO}: 3584 are 87.52 %; {_PILOT} keeps it too"),
         "neuron groups": Limit(8, "groups per core", "recorded", f"{_YOLO}: one is 12.5 %"),
+        "in-axons": Limit(16_000, "axons per core", "inferred", f"{_YOLO}: one or two are 0.01 %, and in Total"),
         "synapse words": Limit(16_000, "words of 64 bits per core", "inferred", f"{_YOLO}: 54 are 0.34 %"),
         "axon words": Limit(16_000, "words of 64 bits per core", "inferred", f"{_YOLO}: 2688 are 16.80 %"),
         "words": Limit(
             20_000,
             "words of 64 bits per core",
             "inferred",
-            f"{_YOLO}: the column Total is all of a core's words in 20,000, to 0.01 % in its ten rows",
+            f"{_YOLO}: its column Total is all words of a core in 20,000, to the last digit in all ten rows",
         ),
         "memory per core": Limit(192 * 1024, "bytes", "official", _BRIEF),
         "synapse memory per core": Limit(128 * 1024, "bytes", "official", f"{_BRIEF}: up to"),
@@ -51,8 +52,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
 )
 """All that is known, by name. Those with the name of a resource are what one core holds of it (`TARGET.capacity`)."""
 
-_RESOURCES = ("neurons", "neuron groups", "synapse words", "axon words", "words")
-_NEWEST = {resource: int(LIMITS[resource].value or 0) for resource in _RESOURCES}
+_NEWEST = {resource: int(LIMITS[resource].value or 0) for resource in RESOURCES}
 
 COMPILERS: Mapping[str, Compiler] = MappingProxyType(
     {

@@ -9,11 +9,12 @@ A word has 64 bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from spikeport.hw_targets.mapping import Tile
-from spikeport.hw_targets.workload import Box, ConvLink, DenseLink, Group, Link, Workload, count
+from spikeport.hw_targets.workload import Box, ConvLink, DenseLink, Group, Int64, Link, SparseLink, Workload, count
 
 WORD = 64
 INDEX_BITS = 12
@@ -25,7 +26,7 @@ ACCUMULATOR_BITS = 24
 SMALLEST_BLOCK = 4
 """Channels. Of 3 channels the recorded number of axon words is that of one block, not of two (2 + 1)."""
 
-RESOURCES = ("neurons", "neuron groups", "synapse words", "axon words", "words")
+RESOURCES = ("neurons", "neuron groups", "in-axons", "synapse words", "axon words", "words")
 
 
 def use(workload: Workload, tiles: Sequence[Tile]) -> dict[str, int]:
@@ -36,15 +37,21 @@ def use(workload: Workload, tiles: Sequence[Tile]) -> dict[str, int]:
 
 def _use(workload: Workload, tile: Tile) -> dict[str, int]:
     group = workload.by_name[tile.group]
-    synapses = sum(synapse_words(link, tile.box) for link in workload.into[tile.group])
-    axons = axon_words(workload, tile)
-    return {
-        "neurons": tile.neurons,
+    parts = {
         "neuron groups": neuron_groups(workload, tile),
-        "synapse words": synapses,
-        "axon words": axons,
-        "words": synapses + axons + tile.neurons * state_words(workload, group),
+        "in-axons": sum(in_axons(link, tile.box) for link in workload.into[tile.group]),
+        "synapse words": sum(synapse_words(link, tile.box) for link in workload.into[tile.group]),
+        "axon words": axon_words(workload, tile),
     }
+    state = tile.neurons * state_words(workload, group)
+    return {"neurons": tile.neurons, **parts, "words": state + sum(parts.values())}
+
+
+def in_axons(link: Link, box: Box) -> int:
+    """Lists of synapses that can be found by an axon, a word each; of a convolution one per block of channels."""
+    if isinstance(link, ConvLink):
+        return len(blocks(box[0][1] - box[0][0]))
+    return link.sources if isinstance(link, DenseLink) else _own_lists(link, box)[0]
 
 
 def synapse_words(link: Link, box: Box) -> int:
@@ -55,11 +62,31 @@ def synapse_words(link: Link, box: Box) -> int:
     """
     if isinstance(link, ConvLink):
         return _shared_words(link, box)
-    bits = synapse_bits(link) + INDEX_BITS
     if isinstance(link, DenseLink):
-        return link.sources * list_words(count(box), bits)
-    targets = link.fan_out(box)
-    return int((-(-(targets * bits + HEADER_BITS) // WORD))[targets > 0].sum())
+        return link.sources * list_words(count(box), synapse_bits(link) + INDEX_BITS)
+    return _own_lists(link, box)[1]
+
+
+_LISTS: WeakKeyDictionary[Link, dict[Box, tuple[int, int]]] = WeakKeyDictionary()
+
+
+def _own_lists(link: Link, box: Box) -> tuple[int, int]:
+    """Lists and their words of a link that has its own number of synapses per axon. Kept with the link: it takes a pass
+    over the box's synapses, and tiles are asked more than once.
+    """
+    known = _LISTS.setdefault(link, {})
+    if box not in known:
+        sizes = np.bincount(_list_sizes(link, box))
+        words = -(-(np.arange(len(sizes)) * (synapse_bits(link) + INDEX_BITS) + HEADER_BITS) // WORD)
+        known[box] = (int(sizes[1:].sum()), int((sizes * words)[1:].sum()))
+    return known[box]
+
+
+def _list_sizes(link: Link, box: Box) -> Int64:
+    """Synapses of each list; with or without zeros, as is faster."""
+    if isinstance(link, SparseLink) and len(taken := link.axons(box)) < link.sources:
+        return np.unique(taken, return_counts=True)[1]
+    return link.fan_out(box)
 
 
 def list_words(synapses: int, bits: int) -> int:

@@ -22,7 +22,8 @@ def pack(tiles: Sequence[Tile], uses: Sequence[Mapping[str, int]], capacity: Map
     one core take is the sum.
     """
     resources = list(capacity)
-    amounts = np.array([[use[resource] for resource in resources] for use in uses], np.int64).reshape(len(tiles), -1)
+    rows = [[use[resource] for resource in resources] for use in uses]
+    amounts = np.array(rows, np.int64).reshape(len(tiles), len(resources))
     bins = _first_fit(amounts, np.array([capacity[resource] for resource in resources], np.int64))
     cores = []
     for chosen in bins:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from spikeport.hw_targets.convolutions import Convolution, as_image, convolution
 from spikeport.hw_targets.workload import DenseLink, Group, Link, SparseLink, Workload
 from spikeport.sim import arith, bounds
+from spikeport.sim.graded import KVLayer
 from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Source
 from spikeport.sim.synapses import AnySynapse, SparseSynapse, Synapse
 
 Events = Mapping[str, NDArray[Any]]
+STATE_BITS, WORD = 24, 64
 
 
 def workload(program: Program, events: Events | None = None, steps: int | None = None) -> Workload:
@@ -42,7 +44,14 @@ def _group(part: Source, line: bool) -> Group:
     image = as_image(part.shape) if line else None
     placed = not isinstance(part, Input | AlwaysOn)
     sends = getattr(part, "spikes", True)
-    return Group(part.name, image or part.shape, placed, sends, part.wire.bits)
+    return Group(part.name, image or part.shape, placed, sends, part.wire.bits, _state_words(part))
+
+
+def _state_words(part: Source) -> int:
+    """64-bit words of a neuron: u and v of 24 bits each in one; of key-value cells as many words of 24 bits as it takes
+    beside the code.
+    """
+    return -(-STATE_BITS * (1 + part.words) // WORD) if isinstance(part, KVLayer) else 1
 
 
 def _joined(synapses: Sequence[AnySynapse], shared: Mapping[str, Convolution | None]) -> list[list[AnySynapse]]:

@@ -8,7 +8,7 @@ no recording, the nearest recorded one is followed, or what needs the fewest cor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -37,12 +37,17 @@ class Compiler:
 
 def tile(workload: Workload, name: str, compiler: Compiler, use: Use) -> list[Tile]:
     """A group's tiles, in the order of its neurons. Where no cut makes them fit, what the last cut made."""
-    group = workload.by_name[name]
-    axes = [axis for axis, length in enumerate(group.shape) if length > 1]
-    cutter = _Cutter(workload, group, compiler, use)
-    if len(axes) > 1:
-        return cutter.image()
-    return cutter.line(axes[0] if axes else 0)
+    *_, (tiles, _) = _Cutter(workload, workload.by_name[name], compiler, use).rounds()
+    return tiles
+
+
+def violations(workload: Workload, name: str, compiler: Compiler, use: Use) -> list[dict[str, int]]:
+    """The rounds in which tiles did not fit: the most that any of them took of each resource."""
+    cutter = _Cutter(workload, workload.by_name[name], compiler, use)
+    return [worst for _, worst in cutter.rounds() if cutter.over(worst)]
+
+
+Round = tuple[list[Tile], dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -54,30 +59,37 @@ class _Cutter:
     compiler: Compiler
     use: Use
 
-    def line(self, axis: int) -> list[Tile]:
-        """Neurons in a row: pieces that follow each other."""
-        if self.compiler.capped:
-            return self._capped(axis)
+    def rounds(self) -> Iterator[Round]:
+        """Tiles, and the most that any takes, until they fit or cannot be smaller."""
+        axes = [axis for axis, length in enumerate(self.group.shape) if length > 1]
+        if len(axes) > 1:
+            return self._image()
+        return (self._capped if self.compiler.capped else self._equal)(axes[0] if axes else 0)
+
+    def _equal(self, axis: int) -> Iterator[Round]:
+        """Neurons in a row: as many parts as the worst resource asks for."""
         length, parts = self.group.shape[axis], 1
         while True:
             tiles = self._pieces(axis, even(length, parts))
             worst = self._worst(tiles)
-            over = self._over(worst)
+            yield tiles, worst
+            over = self.over(worst)
             if not over or parts == length:
-                return tiles
+                return
             wanted = (-(-parts * worst[resource] // self._limit(resource)) for resource in over)
             parts = min(length, max(parts + 1, *wanted))
 
-    def _capped(self, axis: int) -> list[Tile]:
+    def _capped(self, axis: int) -> Iterator[Round]:
         cap = self._limit("neurons")
         while True:
             tiles = self._pieces(axis, _spans(self.group.shape[axis], cap))
             worst = self._worst(tiles)
-            if not self._over(worst) or cap == 1:
-                return tiles
+            yield tiles, worst
+            if not self.over(worst) or cap == 1:
+                return
             cap = max(1, cap // self._ratio(worst, worst))
 
-    def image(self) -> list[Tile]:
+    def _image(self) -> Iterator[Round]:
         """Channels, height and width: boxes, all of one size but at the ends.
 
         Each round first divides the channels where synapses take too much, then halves width and height in turn for
@@ -88,13 +100,15 @@ class _Cutter:
             self._halve_padded(sizes)
         while True:
             tiles = self._boxes(sizes)
+            worst = self._worst(tiles)
+            yield tiles, worst
             before = list(sizes)
-            if not self._over(self._worst(tiles)):
-                return tiles
+            if not self.over(worst):
+                return
             self._divide_channels(sizes)
             self._halve(sizes)
             if sizes == before:
-                return tiles
+                return
 
     def _halve_padded(self, sizes: list[int]) -> None:
         while sizes[-1] > 1 and math.prod(sizes[:-1]) * _power(sizes[-1]) > self._limit("neurons"):
@@ -103,7 +117,7 @@ class _Cutter:
     def _divide_channels(self, sizes: list[int]) -> None:
         """By the power of two in the ratio. When one is left, fewer positions help, unless weights are all there is."""
         worst = self._worst(self._boxes(sizes))
-        blamed = [resource for resource in self._over(worst) if self._by_channels(worst, resource)]
+        blamed = [resource for resource in self.over(worst) if self._by_channels(worst, resource)]
         if blamed and sizes[0] > 1:
             sizes[0] = -(-sizes[0] // (1 << max(1, self._ratio(worst, blamed).bit_length() - 1)))
         elif blamed:
@@ -113,7 +127,7 @@ class _Cutter:
 
     def _halve(self, sizes: list[int]) -> None:
         worst = self._worst(self._boxes(sizes))
-        blamed = [resource for resource in self._over(worst) if not self._by_channels(worst, resource)]
+        blamed = [resource for resource in self.over(worst) if not self._by_channels(worst, resource)]
         if blamed:
             _deal(sizes, max(1, self._ratio(worst, blamed).bit_length() - 1))
 
@@ -128,7 +142,7 @@ class _Cutter:
         """How many times what there is, rounded up, is used of the worst of the resources."""
         return max(-(-use[resource] // self._limit(resource)) for resource in resources)
 
-    def _over(self, use: Mapping[str, int]) -> list[str]:
+    def over(self, use: Mapping[str, int]) -> list[str]:
         return [resource for resource, amount in use.items() if amount > self._limit(resource)]
 
     def _worst(self, tiles: Sequence[Tile]) -> dict[str, int]:

@@ -146,12 +146,15 @@ class SparseLink:
     delay: int = 1
 
     def fan_out(self, box: Box) -> Int64:
+        return np.bincount(self.axons(box), minlength=self.sources)
+
+    def axons(self, box: Box) -> NDArray[np.int32]:
+        """The axon of each synapse into a box."""
         rows = indices(self.target_shape, box)
         starts, ends = self.indptr[rows], self.indptr[rows + 1]
         lengths = ends - starts
         offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-        taken = self.indices[offsets + np.arange(int(lengths.sum()))]
-        return np.bincount(taken, minlength=self.sources).astype(np.int64)
+        return self.indices[offsets + np.arange(int(lengths.sum()))]
 
     def synapses(self, box: Box) -> int:
         rows = indices(self.target_shape, box)

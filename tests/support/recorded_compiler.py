@@ -16,12 +16,13 @@ from spikeport.hw_targets.workload import ConvLink, DenseLink, Group, Workload
 class Layer:
     """A row: tile (channels, height, width), what one core has in the mean, and how many cores there are.
 
-    `axon_memory` is printed, and not modelled. None: not printed as such.
+    `axon_memory` is printed, and not modelled.
     """
 
     tile: tuple[int, ...]
+    in_axons: int
     neurons: int
-    synapse_words: float
+    synapse_words: int
     axon_words: int
     axon_memory: int
     cores: int
@@ -33,25 +34,25 @@ PILOTNET_PADDINGS = ((0, 0), (0, 0), (0, 0), (1, 0), (0, 0))
 PILOTNET_SDNN_BITS = (4, 4, 4, 5, 4, 4, 6, 4, 4)
 PILOTNET_SNN_BITS = (4, 4, 4, 4, 4, 3, 4, 4, 4)
 
-PILOTNET_INPUT = Layer((3, 66, 16), 3168, 0, 1015, 731, 13)
+PILOTNET_INPUT = Layer((3, 66, 16), 1, 3168, 0, 1015, 731, 13)
 """pilotnet_snn/benchmark.ipynb, 2022-10-12: its Input is a layer of neurons on the chip."""
 PILOTNET_SNN = (
-    Layer((24, 32, 4), 3072, 81, 253, 93, 25),
-    Layer((36, 15, 4), 2160, 864, 113, 32, 13),
-    Layer((48, 7, 8), 2688, 1620, 112, 46, 3),
-    Layer((64, 4, 8), 2048, 2160, 29, 9, 3),
-    Layer((64, 2, 16), 2048, 2880, 1280, 0, 2),
-    Layer((9,), 8, 7253, 8, 0, 12),
-    Layer((50,), 50, 1300, 50, 0, 1),
-    Layer((10,), 10, 150, 10, 0, 1),
-    Layer((1,), 1, 10, 1, 0, 1),
+    Layer((24, 32, 4), 2, 3072, 81, 253, 93, 25),
+    Layer((36, 15, 4), 2, 2160, 864, 113, 32, 13),
+    Layer((48, 7, 8), 2, 2688, 1620, 112, 46, 3),
+    Layer((64, 4, 8), 1, 2048, 2160, 29, 9, 3),
+    Layer((64, 2, 16), 1, 2048, 2880, 1280, 0, 2),
+    Layer((9,), 2560, 8, 7253, 8, 0, 12),
+    Layer((50,), 100, 50, 1300, 50, 0, 1),
+    Layer((10,), 50, 10, 150, 10, 0, 1),
+    Layer((1,), 10, 1, 10, 1, 0, 1),
 )
 """The same; its cores with the input's are 74. Of layers with a size alone, neurons are printed rounded down."""
 PILOTNET_SDNN = (
     *PILOTNET_SNN[:3],
-    Layer((64, 4, 8), 2048, 2592, 29, 9, 3),
+    Layer((64, 4, 8), 1, 2048, 2592, 29, 9, 3),
     *PILOTNET_SNN[4:6],
-    Layer((50,), 50, 1500, 50, 0, 1),
+    Layer((50,), 100, 50, 1500, 50, 0, 1),
     *PILOTNET_SNN[7:],
 )
 """pilotnet_sdnn/run.ipynb, 2022-10: 61 cores."""
@@ -59,7 +60,7 @@ PILOTNET_SNN_VIOLATIONS = (61440, 61440, 61440, 12800)
 PILOTNET_SDNN_VIOLATIONS = (66560, 66560, 66560, 12800)
 """Synapse words of the first dense layer, found too much (the limit is 12000) in one round after another."""
 
-OXFORD = (Layer((127,), 85, 5400, 85, 0, 3), Layer((127,), 100, 8064, 100, 0, 2))
+OXFORD = (Layer((127,), 200, 85, 5400, 85, 0, 3), Layer((127,), 256, 100, 8064, 100, 0, 2))
 """oxford/run.ipynb, 2022-09-22: 256 and 200 neurons; neurons are means, rounded down. Tiles are not printed: that of
 127 is what the violations and both sums of words leave.
 """
@@ -72,7 +73,9 @@ OXFORD_OLD_VIOLATIONS = ((14600, 14600, 14600), (14592, 14592, 14592, 9472))
 
 @dataclass(frozen=True)
 class Convolution:
-    """A row of YOLO-KP's table: the layer, and what one core uses, in percent."""
+    """A row of YOLO-KP's table: the layer, and what one core uses, in percent. `axon_memory` in words: it is printed in
+    percent of 16,000, and not modelled.
+    """
 
     shape: tuple[int, int, int]
     kernel: int
@@ -80,7 +83,7 @@ class Convolution:
     bits: int
     tile: tuple[int, int, int]
     percent: dict[str, float]
-    axon_memory: float
+    axon_memory: int
     total: float
     cores: int
 
@@ -92,16 +95,16 @@ def _row(shape, kernel, stride, bits, tile, groups, neurons, synapses, axons, me
 
 YOLO_INPUT = (3, 448, 448)
 YOLO = (
-    _row((16, 224, 224), 3, 2, 5, (16, 28, 8), 12.5, 87.52, 0.34, 1.40, 0.70, 19.88, 224),
-    _row((32, 112, 112), 3, 2, 6, (32, 14, 8), 12.5, 87.52, 3.60, 0.70, 0.35, 21.65, 112),
-    _row((64, 56, 56), 3, 2, 5, (64, 14, 4), 12.5, 87.52, 10.80, 0.35, 0.17, 26.99, 56),
-    _row((128, 28, 28), 3, 2, 5, (128, 7, 4), 12.5, 87.52, 39.60, 0.17, 0.35, 50.03, 28),
-    _row((256, 28, 28), 3, 1, 5, (128, 7, 4), 12.5, 87.52, 79.20, 0.17, 0.17, 81.57, 56),
-    _row((256, 14, 14), 3, 2, 4, (64, 7, 8), 12.5, 87.52, 72.00, 0.35, 2.80, 78.05, 16),
-    _row((512, 14, 14), 3, 1, 5, (64, 7, 8), 12.5, 87.52, 86.40, 0.35, 0.35, 87.61, 32),
-    _row((256, 14, 14), 1, 1, 5, (256, 7, 2), 12.5, 87.52, 67.20, 0.09, 0.35, 72.04, 14),
-    _row((512, 14, 14), 3, 1, 5, (64, 7, 8), 12.5, 87.52, 86.40, 0.35, 0.17, 87.47, 32),
-    _row((48, 14, 14), 1, 1, 6, (48, 14, 4), 25.0, 65.64, 19.20, 16.80, 0.00, 42.26, 4),
+    _row((16, 224, 224), 3, 2, 5, (16, 28, 8), 12.5, 87.52, 0.34, 1.40, 112, 19.88, 224),
+    _row((32, 112, 112), 3, 2, 6, (32, 14, 8), 12.5, 87.52, 3.60, 0.70, 56, 21.65, 112),
+    _row((64, 56, 56), 3, 2, 5, (64, 14, 4), 12.5, 87.52, 10.80, 0.35, 28, 26.99, 56),
+    _row((128, 28, 28), 3, 2, 5, (128, 7, 4), 12.5, 87.52, 39.60, 0.17, 56, 50.03, 28),
+    _row((256, 28, 28), 3, 1, 5, (128, 7, 4), 12.5, 87.52, 79.20, 0.17, 28, 81.57, 56),
+    _row((256, 14, 14), 3, 2, 4, (64, 7, 8), 12.5, 87.52, 72.00, 0.35, 448, 78.05, 16),
+    _row((512, 14, 14), 3, 1, 5, (64, 7, 8), 12.5, 87.52, 86.40, 0.35, 56, 87.61, 32),
+    _row((256, 14, 14), 1, 1, 5, (256, 7, 2), 12.5, 87.52, 67.20, 0.09, 56, 72.04, 14),
+    _row((512, 14, 14), 3, 1, 5, (64, 7, 8), 12.5, 87.52, 86.40, 0.35, 28, 87.47, 32),
+    _row((48, 14, 14), 1, 1, 6, (48, 14, 4), 25.0, 65.64, 19.20, 16.80, 0, 42.26, 4),
 )
 """yolo_kp/run.ipynb, 2023 or 2024, on the eight chips of a Kapoho Point: 574 cores. Bits are inferred from the words
 alone (its weights are not in the repository); of the first, 4 to 7 do, of the second and last 6 or 7.
