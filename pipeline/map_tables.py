@@ -36,7 +36,7 @@ def summary(found: dict[str, Any]) -> str:
     """How many cores of how many chips, in words."""
     cores, chips, missing = len(found["cores"]), found["chips"], len(found["findings"])
     said = f"{cores} core{'s' * (cores != 1)} on {chips} chip{'s' * (chips != 1)} of {found['target']}"
-    return said + (f", {missing} thing{'s' * (missing != 1)} that do not fit" if missing else "")
+    return said + (f", {missing} finding{'s' * (missing != 1)}" if missing else "")
 
 
 def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
