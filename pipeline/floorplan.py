@@ -44,10 +44,14 @@ def floorplan(mapping: dict[str, Any]) -> Plot | None:
 def _finding(mapping: dict[str, Any], shown: int) -> str:
     fullest = max(mapping["cores"], key=lambda core: core["full"])
     chips = mapping["chips"]
-    said = f"{len(mapping['cores'])} cores of {mapping['target']} on {chips} chip{'s' * (chips != 1)}"
+    said = f"{_cores(len(mapping['cores']))} of {mapping['target']} on {chips} chip{'s' * (chips != 1)}"
     if shown < chips:
         said += f", of which the first {shown} are drawn"
     return f"{said}; the fullest holds {percent(fullest['full'])} of its {fullest['resource']}."
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'s' * (count != 1)}"
 
 
 def _chip_size(mesh: dict[str, int]) -> tuple[int, int]:
@@ -60,7 +64,7 @@ def _draw_chip(group: ElementTree.Element, chip: int, mapping: dict[str, Any]) -
     numbers = {layer["name"]: str(number) for number, layer in enumerate(mapping["layers"], 1)}
     used = {(core["column"], core["row"], core["slot"]): core for core in mapping["cores"] if core["chip"] == chip}
     name = ElementTree.SubElement(group, "text", {"x": str(MARGIN), "y": str(MARGIN + FONT)})
-    name.text = f"chip {chip}: {len(used)} cores"
+    name.text = f"chip {chip}: {_cores(len(used))}"
     marks = {mark: ElementTree.SubElement(group, "g", {"class": f"series mark-{mark}"}) for mark in MARKS}
     for at in product(range(mesh["columns"]), range(mesh["rows"]), range(mesh["cores"])):
         core = used.get(at)
