@@ -24,9 +24,6 @@ chip: ## cores, cost and traffic on paper, the way to a Loihi 2, ONNX, images (C
 	@.ci/setup product lava
 	@.venv/bin/python benchmarks/chip.py $(CHIP)
 
-docker: ## build and run the images where no Docker is, with Debian's buildah (needs root and out/demo)
-	@docker/build-without-docker
-
 train: ## train the language models of examples/char_lm anew into out/char_lm (MINUTES=60 of one core each, SEED=0)
 	@.ci/setup product
 	@for model in linear faithful wta masked softmax; do \
@@ -63,5 +60,9 @@ bench-peers: ## the same network on the simulators of others, each in an environ
 	@.ci/setup product
 	@.venv/bin/python benchmarks/bench_peers.py
 
+docker: ## build the images and run `port` and the tests in them, with Debian's buildah (root; docker/README.md says how with Docker)
+	@test -f out/demo/manifest.json || $(MAKE) demo
+	@docker/build-without-docker
+
 clean: ## remove environments and outputs
-	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light .venv-peer-* out build
+	rm -rf .venv .venv-lava .venv-netx .venv-310 .venv-light .venv-hadolint .venv-peer-* out build
