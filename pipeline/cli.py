@@ -228,7 +228,7 @@ def doctor(
         show.out.print(show.table(("what", "found", "if missing"), rows))
         show.verdict(
             "PASSED" if complete else "INCONCLUSIVE",
-            "everything runs here" if complete else "some engines cannot run here",
+            "everything that needs no chip runs here" if complete else "some engines cannot run here",
         )
     raise typer.Exit(0 if complete else 1)
 
