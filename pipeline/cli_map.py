@@ -16,6 +16,9 @@ def map_cores(
     data: Annotated[Path | None, typer.Option("--data", help="Run on this, for traffic, time and energy.")] = None,
     better: Annotated[bool, typer.Option("--optimize", help="Even out what the busiest core does.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="The mapping to write, as JSON.")] = None,
+    opinion: Annotated[
+        Path | None, typer.Option("--sanafe", help="Folder for SANA-FE's files; its answer too, where it is installed.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Which cores, how full, what does not fit?"""
@@ -24,6 +27,6 @@ def map_cores(
     from spikeport.pipeline.show import watching
 
     with watching() as watch:
-        found = map_file(program, target, data, better, out, watch)
+        found = map_file(program, target, data, better, out, opinion, watch)
     show_map.mapped(found, as_json, out)
     raise typer.Exit(1 if found["findings"] else 0)

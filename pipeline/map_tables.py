@@ -42,7 +42,33 @@ def summary(found: dict[str, Any]) -> str:
 def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     """(what, in words) of time, energy and traffic, and of what rests on a guess."""
     rows = _modelled(found["modelled"])
+    if found["arithmetic"] is not None:
+        spiking, dense = (f"{found['arithmetic'][key] * 1e-6:.3g} µJ" for key in ("spiking", "dense"))
+        rows.append(("as papers count", f"{spiking} a step, a dense net {dense}: {found['arithmetic']['label']}"))
+    rows += _opinion(found.get("sanafe"))
     return rows + [("estimated", said) for said in found["estimated"]]
+
+
+def _opinion(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What SANA-FE says of the first sample, and what we do."""
+    if found is None:
+        return []
+    theirs = found["answer"]
+    if theirs is None:
+        return [("SANA-FE", f"files in {found['written']}; no Python here has it (.ci/setup peer-sanafe makes one)")]
+    steps, ours = theirs["steps"], found["ours"]
+    other = sum(found["differing"].values())
+    return [
+        (
+            "SANA-FE",
+            f"{theirs['synops']} synaptic operations in {steps} steps, ours {ours['synops']}; {other} spikes differ",
+        ),
+        (
+            "its energy",
+            f"{theirs['energy']['total'] * 1e6:.3g} µJ, ours of events {_range(ours['dynamic'], steps * 1e-6)} µJ",
+        ),
+        ("its time", f"{theirs['seconds'] * 1e6:.4g} µs, ours {_range(ours['step'], steps * 1e-3)} µs"),
+    ]
 
 
 def _modelled(cost: dict[str, Any]) -> list[tuple[str, str]]:

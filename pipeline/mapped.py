@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.hw_targets import optimize, partition, placement, registers
-from spikeport.hw_targets.costs import Cost, cost
+from spikeport.hw_targets.costs import Cost, arithmetic, cost
 from spikeport.hw_targets.mapping import Core, Tile
 from spikeport.hw_targets.mapping import Mapping as Placed
 from spikeport.hw_targets.program_workload import workload
@@ -57,6 +57,7 @@ class Mapped:
             "layers": [_layer(self, name) for name in _placed_groups(self.workload)],
             "cores": [_core(self.target, core, place) for core, place in zip(cores, self.placed.places, strict=True)],
             "modelled": self.cost.as_dict(),
+            "arithmetic": _arithmetic(self.workload),
         }
 
 
@@ -78,6 +79,12 @@ def of_workload(load: Workload, chip: Target, found: Sequence[Finding] = (), bet
     notes = tuple(finding for finding in found if finding.code in NOTED)
     findings = (*(finding for finding in found if finding.code not in NOTED), *parts.findings)
     return Mapped(load, chip, placed, findings, notes, cost(placed, load, chip))
+
+
+def _arithmetic(load: Workload) -> dict[str, Any] | None:
+    """The figure of papers; None where it is not known how often something sends."""
+    found = arithmetic(load)
+    return None if found is None else asdict(found)
 
 
 def _placed_groups(load: Workload) -> list[str]:

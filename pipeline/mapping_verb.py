@@ -8,10 +8,12 @@ from typing import Any
 
 from spikeport.export import slayer
 from spikeport.export.suffixes import is_net
+from spikeport.hw_targets import sanafe
 from spikeport.pipeline import batches, cost, parity, programs, slayer_program
 from spikeport.pipeline.datasets import Dataset
-from spikeport.pipeline.mapped import mapped
+from spikeport.pipeline.mapped import Mapped, mapped
 from spikeport.pipeline.programs import Feed
+from spikeport.sim.errors import refuse
 from spikeport.sim.files import not_ours_to_replace, write_text
 from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch
@@ -20,23 +22,46 @@ FORMAT = "spikeport mapping"
 
 
 def map_file(
-    path: Path, target: str, data: Path | None, better: bool, out: Path | None, watch: Watch
+    path: Path, target: str, data: Path | None, better: bool, out: Path | None, opinion: Path | None, watch: Watch
 ) -> dict[str, Any]:
     """The mapping as `Mapped.as_dict` has it, written to `out` where one is given. Without data nothing is known of
-    traffic, time and energy.
+    traffic, time and energy. `opinion`: a folder for SANA-FE's files of the first sample; its answer, where it is
+    installed, is in the result then.
     """
     if out is not None:
         _require_replaceable(out)
     if data is None:
-        found = mapped(_program(path), target, better=better)
+        if opinion is not None:
+            what, why = "there is no --data", "SANA-FE runs a network on a sample"
+            raise refuse("option-range", "--sanafe", what, why, "Give --data.")
+        described = mapped(_program(path), target, better=better).as_dict()
     else:
         feed, given = programs.opened(path, data)
         counted = _counted(feed, given, watch)
         found = mapped(feed.program, target, counted["events"], counted["samples"] * given.steps, better=better)
-    described = found.as_dict()
+        described = found.as_dict()
+        if opinion is not None:
+            described |= {"sanafe": _asked(found, feed, given, opinion)}
     if out is not None:
         write_text(out, json.dumps({"format": FORMAT, **described}, indent=1, allow_nan=False) + "\n")
     return described
+
+
+def _asked(found: Mapped, feed: Feed, given: Dataset, folder: Path) -> dict[str, Any]:
+    """Write SANA-FE's files of the first sample; its answer beside ours, None where no Python has it. Raises
+    `SpikeportError` (`sanafe-unsupported`, `sanafe-failed`, `option-range`).
+    """
+    integers = feed.integers(given.part(slice(0, 1)).read())
+    job = (feed.program, integers, found.workload, found.placed, found.target)
+    for name, text in sanafe.files(*job).items():
+        write_text(folder / name, text)
+    if sanafe.python() is None:
+        return {"written": str(folder), "answer": None}
+    opinion = sanafe.second_opinion(*job)
+    theirs, ours = opinion.theirs, opinion.modelled.as_dict()
+    answer = {"steps": theirs.steps, "synops": theirs.synops, "energy": dict(theirs.energy), "seconds": theirs.seconds}
+    own = {"synops": opinion.synops, "step": ours["step"], "dynamic": ours["dynamic"]}
+    return {"written": str(folder), "answer": answer, "ours": own, "differing": dict(opinion.differing)}
 
 
 def _require_replaceable(path: Path) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import graphs
+import lif_net
 import numpy as np
 import pytest
 import slayer_nets as nets
 from programs import random_case
 
-from spikeport.hw_targets import generated, loihi2
+from spikeport.hw_targets import generated, loihi2, sanafe
 from spikeport.hw_targets.workload import indices
 from spikeport.pipeline import map_tables
 from spikeport.pipeline.floorplan import SHOWN, floorplan
 from spikeport.pipeline.mapped import mapped, of_workload
 from spikeport.pipeline.run import port
-from spikeport.sim.program import Input, Layer, Program, Synapse
+from spikeport.sim.program import Input, Layer, Program, Synapse, Wire
 from spikeport.sim.store import save_program
 
 
@@ -74,6 +76,35 @@ def test_what_does_not_fit_is_said_with_what_would(command, tmp_path):
     found = json.loads(command("map", tmp_path / "program.npz", "--json")[1])
     assert (found["cores"], found["chips"], found["layers"][0]["tile"]) == ([], 0, None)
     assert floorplan(found) is None
+
+
+def test_sanafes_files_are_written_and_its_answer_said(command, tmp_path, monkeypatch):
+    save_program(lif_net.program(), tmp_path / "program.npz")
+    np.savez(tmp_path / "x.npz", x=lif_net.stimulus()["x"])
+    call = ("map", tmp_path / "program.npz", "--sanafe", tmp_path / "files")
+    status, _, err = command(*call)
+    assert (status, "option-range" in err) == (2, True)
+    status, out, err = command(*call, "--data", tmp_path / "x.npz")
+    assert status == 0, err
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["architecture.yaml", "network.yaml"]
+    if sanafe.python() is None:
+        assert "no Python here has it" in out
+    else:
+        assert "150542 synaptic operations in 33 steps, ours 150542; 0 spikes differ" in out
+    monkeypatch.setattr(sanafe, "python", lambda: None)
+    found = json.loads(command(*call, "--data", tmp_path / "x.npz", "--json")[1])
+    assert found["sanafe"] == {"written": str(tmp_path / "files"), "answer": None}
+
+
+def test_what_sanafe_cannot_say_is_refused(command, tmp_path):
+    """Graded spikes."""
+    program = dense(3)
+    wide = replace(program, inputs=(replace(program.inputs[0], wire=Wire(8)),))
+    save_program(wide, tmp_path / "program.npz")
+    np.savez(tmp_path / "x.npz", x=np.full((1, 4, 3), 5))
+    call = ("map", tmp_path / "program.npz", "--data", tmp_path / "x.npz", "--sanafe", tmp_path / "files")
+    status, _, err = command(*call)
+    assert (status, "sanafe-unsupported" in err, (tmp_path / "files").exists()) == (2, True, False)
 
 
 def test_a_target_nobody_knows_is_refused(bundle, command):
