@@ -15,7 +15,7 @@ ONNX = frozenset({".onnx"})
 
 def is_onnx(model: Any) -> bool:
     """Whether the user's model is a path to an ONNX file."""
-    return isinstance(model, str | Path) and Path(model).suffix in ONNX
+    return isinstance(model, str | Path) and Path(model).suffix.lower() in ONNX
 
 
 def is_net(model: Any) -> bool:

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.hw_targets.memory import INDEX_BITS, WORD, synapse_bits
 from spikeport.hw_targets.workload import Box, ConvLink, DenseLink, Int64, Link, SparseLink, Workload
 
 Floats = NDArray[np.float64]
 WORK = ("dendrite operations", "synaptic operations", "memory words read")
 """What `work` counts. Each neuron is updated once in each step."""
-WORD, INDEX_BITS = 64, 12
-"""Bits of a word of synaptic memory, and of a synapse's target in it where weights are not shared: fitted to Intel's
-compiler output in lava-dl's notebooks, see `memory`."""
 
 
 def assumed(workload: Workload) -> tuple[str, ...]:
@@ -51,7 +49,8 @@ def work(workload: Workload, group: str) -> Floats:
 
 
 def _bits(link: Link) -> int:
-    return link.weight_bits + (0 if isinstance(link, ConvLink) else INDEX_BITS)
+    """A synapse's, as `memory` stores it."""
+    return synapse_bits(link) + (0 if isinstance(link, ConvLink) else INDEX_BITS)
 
 
 @singledispatch

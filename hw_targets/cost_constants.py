@@ -74,6 +74,7 @@ class Constants:
     message_energy: Constant
     hop_energy: Constant
     static: Constant
+    note: str = NO_ENERGY
 
     @property
     def table(self) -> Mapping[str, Constant]:
@@ -170,6 +171,7 @@ LOIHI1 = Constants(
     message_energy=LOIHI2.message_energy,
     hop_energy=Constant(3.0, 3.5, 4.2, "pJ", LOIHI2.hop_energy.source.replace("within a tile", "east or west")),
     static=Constant(0.104, 0.104, 0.104, "W", "per chip, derived: Frady and others (2020), nearest neighbors"),
+    note="Values are Loihi 1's, as published before silicon and as SANA-FE fitted them to it.",
 )
 
 BY_TARGET = {constants.name: constants for constants in (LOIHI1, LOIHI2)}

@@ -76,7 +76,7 @@ def cost(mapping: Mapping, workload: Workload, target: Target, constants: Consta
     constants = constants or of_target(target.name)
     unknown = assumed(workload)
     if unknown or constants is None:
-        note = NO_ENERGY if constants else f"What an operation takes on {target.name} is not known here."
+        note = constants.note if constants else f"What an operation takes on {target.name} is not known here."
         return Cost(target.name, mapping.chips, unknown, {}, (), None, (), None, None, None, note=note)
     found = traffic(mapping.cores, workload).messages
     each = core_loads(mapping.cores, loads(workload))
@@ -96,6 +96,7 @@ def cost(mapping: Mapping, workload: Workload, target: Target, constants: Consta
         int(core_times(each, constants).argmax()) if len(each) else None,
         dynamic,
         dynamic + static * step,
+        note=constants.note,
     )
 
 

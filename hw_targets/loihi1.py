@@ -157,4 +157,4 @@ def estimated(workload: Workload) -> list[str]:
     return found
 
 
-TARGET = Target("loihi1", LIMITS, _CAPACITY, Mesh(8, 4, 4), use, tile, estimated)
+TARGET = Target("loihi1", LIMITS, _CAPACITY, Mesh(8, 4, 4), use, tile, estimated, recut=False)

@@ -151,14 +151,15 @@ class _Cutter:
         return {resource: max(one[resource] for one in each) for resource in each[0]}
 
     def _different(self, tiles: Sequence[Tile]) -> Iterable[Tile]:
-        """Those that may take the most: the first, which is as large as any, if its links have no holes; one per range
-        of channels where convolutions have groups, which a range may cut otherwise; else all.
+        """Those that may take the most: where links have no holes, the first of each number of channels (fewer may
+        take more: 61 are one block of 64, 60 are four); one per range of channels where convolutions have groups, which
+        a range may cut otherwise; else all.
         """
         links = self.workload.into[self.group.name]
         if not all(isinstance(link, DenseLink | ConvLink) for link in links):
             return tiles
         if all(not isinstance(link, ConvLink) or link.groups == 1 for link in links):
-            return tiles[:1]
+            return {tile.box[0][1] - tile.box[0][0]: tile for tile in reversed(tiles)}.values()
         return {tile.box[0]: tile for tile in reversed(tiles)}.values()
 
     def _boxes(self, sizes: Sequence[int]) -> list[Tile]:

@@ -108,11 +108,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """How does it get into NIR, and is it still the same model? Or a Program into ONNX."""
+    from spikeport.export.suffixes import is_onnx
     from spikeport.pipeline import onnx_verbs, show
     from spikeport.pipeline.run import export as run_export
 
     chosen: dict[str, Any] = {"factory": factory, "data": data, "calling": calling, "dt": dt}
-    if onnx_verbs.is_onnx(out):
+    if is_onnx(out):
         lines = onnx_verbs.write(model, out, one_step, chosen)
     else:
         lines = run_export(model, out, **onnx_verbs.for_nir(one_step, chosen))

@@ -52,7 +52,8 @@ def _judge(folder: Path, as_json: bool) -> int:
     rows = []
     for verdict in found:
         first = verdict.found.first if verdict.found else None
-        compared = "" if verdict.found is None else str(verdict.found.compared)
+        found_in = verdict.found
+        compared = "" if found_in is None else f"{found_in.compared} of {', '.join(found_in.variables)}"
         rows.append((verdict.name, verdict.word, compared, verdict.silicon, str(first or "")))
     show.out.print(show.table(("network", "recording", "values", "of a chip", "first difference"), rows))
     chip = sum(verdict.engine == conformance_pack.CHIP and verdict.word == "equal" for verdict in found)

@@ -21,10 +21,14 @@ from spikeport.pipeline.arguments import (
     Work,
     listed,
 )
+from spikeport.sim.errors import refuse
 
 
-def _options(*values: object) -> dict[str, object]:
-    """For the engines, each of which takes its own."""
+def _options(engines: list[str], *values: object) -> dict[str, object]:
+    """For the engines, each takes its own. Raises `SpikeportError` (`option-range`) for a chip's without one."""
+    if "loihi2" not in engines and any(value is not None for value in values[2:]):
+        what, how = f"{', '.join(engines)} runs on no chip", "Leave it out, or name the engine loihi2."
+        raise refuse("option-range", "--partition, --board, --loihi-host, --side-by-side", what, "it does nothing", how)
     return dict(zip(("python", "time_limit", "partition", "board", "host", "side_by_side"), values, strict=True))
 
 
@@ -53,7 +57,7 @@ def run(
     require_replaceable(out, TRACE)
     chip = (partition, board, loihi_host, side_by_side)
     with show.watching() as watch:
-        options = _options(lava_python, lava_timeout, *chip)
+        options = _options([engine], lava_python, lava_timeout, *chip)
         trace = run_one(program, data, engine, options, watch)
     save_trace(trace, out)
     spikes = {name: int((layer.spikes != 0).sum()) for name, layer in trace.layers.items()}
@@ -95,7 +99,7 @@ def verify(
 
     chip = (partition, board, loihi_host, side_by_side)
     with show.watching() as watch:
-        options = _options(lava_python, lava_timeout, *chip)
+        options = _options(listed(engines), lava_python, lava_timeout, *chip)
         found = run_verify(program, data, listed(engines), against, options, watch, scheduler=scheduler, work=work)
     if as_json:
         show.as_json(found.as_dict())

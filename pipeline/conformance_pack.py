@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,18 +49,23 @@ A recording can also be made without spikeport; `v_at_spikes` is what v's regist
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one network: `engine` made the recording (None: there is none, or it does not say); what was compared."""
+    """Of one network: `engine` made the recording (None: there is none, or it does not say); what was compared.
+    `missing`: layers whose spikes were not recorded.
+    """
 
     name: str
     what: str
     engine: str | None
     found: Comparison | None
+    missing: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
         if self.found is None:
             return "not recorded"
-        return "equal" if self.found.mismatches == 0 else "differs"
+        if self.found.mismatches:
+            return "differs"
+        return f"in part: no spikes of {', '.join(self.missing)}" if self.missing else "equal"
 
     @property
     def silicon(self) -> str:
@@ -77,7 +83,7 @@ class Verdict:
 
 def write(folder: Path) -> tuple[Network, ...]:
     """Write the pack; recordings that are there stay. Raises `SpikeportError` (`output-exists`)."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "pack.json").is_file())):
+    if folder.exists() and not _is_ours(folder):
         raise not_ours_to_replace(folder, FORM)
     made = networks()
     for network in made:
@@ -88,10 +94,26 @@ def write(folder: Path) -> tuple[Network, ...]:
     rows = "\n".join(f"| {n.name} | {n.what} | {n.silicon} |" for n in made)
     write_text(folder / "README.md", README.format(version=spikeport.__version__, count=len(made), rows=rows))
     write_text(folder / "record.py", Path(pack_record.__file__).read_text(encoding="utf-8"))
-    listed = [{"name": n.name, "what": n.what, "digest": n.program.digest} for n in made]
+    listed = [
+        {"name": n.name, "what": n.what, "digest": n.program.digest, "input": hashlib.sha256(n.x.tobytes()).hexdigest()}
+        for n in made
+    ]
     header = {"format": FORM, "version": VERSION, "spikeport": spikeport.__version__, "networks": listed}
     write_text(folder / "pack.json", json.dumps(header, indent=1) + "\n")
     return made
+
+
+def _is_ours(folder: Path) -> bool:
+    """A folder with nothing in it, or with a pack of any version."""
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        found: bool = json.loads((folder / "pack.json").read_text())["format"] == FORM
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found
 
 
 def _stimulus(program: Any, x: Any) -> dict[str, Any]:
@@ -118,7 +140,7 @@ def _listed(folder: Path) -> list[dict[str, str]]:
         header = json.loads(path.read_text())
         if (header["format"], header["version"]) != (FORM, VERSION):
             raise ValueError(f"it says {header['format']!r} version {header['version']!r}")
-        return [{key: str(part[key]) for key in ("name", "what", "digest")} for part in header["networks"]]
+        return [{key: str(part[key]) for key in ("name", "what", "digest", "input")} for part in header["networks"]]
     except (ValueError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise refuse("file-format", str(path), what, "it lists the networks", "Write the pack again.") from error
@@ -131,6 +153,21 @@ def _verdict(place: Path, part: dict[str, str]) -> Verdict:
     if program.digest != part["digest"]:
         what, why = "it is not the Program that pack.json names", "a verdict is on the networks of the pack"
         raise refuse("program-altered", str(place / "program.npz"), what, why, "Write the pack again.")
-    trace = fast.run(program, _stimulus(program, np.load(place / "data.npz")["x"]))
+    trace = fast.run(program, _stimulus(program, _input(place / "data.npz", part)))
     recorded = recording.load(place / "recording.npz")
-    return Verdict(part["name"], part["what"], recorded.engine, recording.judge(trace, recorded))
+    missing = tuple(layer.name for layer in program.layers if (layer.name, "spikes") not in recorded.arrays)
+    return Verdict(part["name"], part["what"], recorded.engine, recording.judge(trace, recorded), missing)
+
+
+def _input(path: Path, part: dict[str, str]) -> Any:
+    """What the pack's network is fed, and nothing else: a recording of other input is no answer."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            x = content["x"]
+    except Exception as error:  # damaged files raise a dozen types
+        what = f"it cannot be read ({type(error).__name__})"
+        raise refuse("file-format", str(path), what, "it is the network's input", "Write the pack again.") from error
+    if hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest() != part["input"]:
+        what, why = "it is not the input that pack.json names", "a verdict is on the networks of the pack"
+        raise refuse("program-altered", str(path), what, why, "Write the pack again.")
+    return x

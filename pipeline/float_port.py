@@ -11,8 +11,8 @@ from spikeport.pipeline import attribution, batches, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate
-from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.excerpt import Floats, Runs, excerpt
+from spikeport.pipeline.graph_warnings import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network

@@ -71,7 +71,9 @@ def _opinion(found: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
-def _modelled(cost: dict[str, Any]) -> list[tuple[str, str]]:
+def _modelled(cost: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if cost is None:
+        return [("time, energy", "not modelled: layers that do not fit would not be in it")]
     if cost["step"] is None:
         silent = ", ".join(cost["unknown"])
         why = f"how often {silent} send is not known; --data would tell" if silent else cost["note"]

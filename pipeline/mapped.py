@@ -17,11 +17,11 @@ from spikeport.hw_targets.program_workload import workload
 from spikeport.hw_targets.target import Target
 from spikeport.hw_targets.targets import target
 from spikeport.hw_targets.workload import Workload
-from spikeport.sim.errors import Finding
+from spikeport.sim.errors import Finding, refuse
 from spikeport.sim.program import Program
 
-NOTED = ("needs-microcode", "register-shared")
-"""Codes of what other microcode for a neuron would do: no matter of room."""
+NOTED = {"loihi2": ("needs-microcode", "register-shared")}
+"""Target -> codes of what other microcode for a neuron would do: no matter of room. Loihi 1 has no microcode."""
 
 Events = Mapping[str, NDArray[np.int64]]
 
@@ -29,7 +29,7 @@ Events = Mapping[str, NDArray[np.int64]]
 @dataclass(frozen=True, eq=False)
 class Mapped:
     """A workload on cores. `findings`: what does not fit; then the cores are those of what does. `notes`: what fits on
-    the cores, and no stock process does there (`NOTED`).
+    the cores, and no stock process does there (`NOTED`). `cost` is None where layers have no place.
     """
 
     workload: Workload
@@ -37,7 +37,7 @@ class Mapped:
     placed: Placed
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
-    cost: Cost
+    cost: Cost | None
 
     def as_dict(self) -> dict[str, Any]:
         """The `mapping` part of report.json."""
@@ -56,8 +56,8 @@ class Mapped:
             "estimated": list(self.target.estimated(self.workload)),
             "layers": [_layer(self, name) for name in _placed_groups(self.workload)],
             "cores": [_core(self.target, core, place) for core, place in zip(cores, self.placed.places, strict=True)],
-            "modelled": self.cost.as_dict(),
-            "arithmetic": _arithmetic(self.workload),
+            "modelled": self.cost.as_dict() if self.cost else None,
+            "arithmetic": _arithmetic(self.workload) if self.cost else None,
         }
 
 
@@ -68,17 +68,22 @@ def mapped(
     samples together; `better` also evens out what the busiest core does. Raises `SpikeportError` (`target-unknown`).
     """
     chip = target(target_name)
-    return of_workload(workload(program, events, steps), chip, registers.violations(program, target_name), better)
+    known = registers.violations(program, target_name) if target_name in registers.CHECKS else []
+    return of_workload(workload(program, events, steps), chip, known, better)
 
 
 def of_workload(load: Workload, chip: Target, found: Sequence[Finding] = (), better: bool = False) -> Mapped:
     """The same of a workload."""
     parts = partition.partition(load, chip)
+    if better and not chip.recut:
+        why = "how many axons leave a core depends on how the layers behind it are cut"
+        raise refuse("option-range", "--optimize", f"{chip.name} is the target", why, "Leave it out, or take loihi2.")
     cores = optimize.optimize(parts.cores, load, chip) if better else parts.cores
     placed = placement.place(cores, load, chip)
-    notes = tuple(finding for finding in found if finding.code in NOTED)
-    findings = (*(finding for finding in found if finding.code not in NOTED), *parts.findings)
-    return Mapped(load, chip, placed, findings, notes, cost(placed, load, chip))
+    noted = NOTED.get(chip.name, ())
+    notes = tuple(finding for finding in found if finding.code in noted)
+    findings = (*(finding for finding in found if finding.code not in noted), *parts.findings)
+    return Mapped(load, chip, placed, findings, notes, None if parts.findings else cost(placed, load, chip))
 
 
 def _arithmetic(load: Workload) -> dict[str, Any] | None:

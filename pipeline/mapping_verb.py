@@ -51,9 +51,15 @@ def _asked(found: Mapped, feed: Feed, given: Dataset, folder: Path) -> dict[str,
     """Write SANA-FE's files of the first sample; its answer beside ours, None where no Python has it. Raises
     `SpikeportError` (`sanafe-unsupported`, `sanafe-failed`, `option-range`).
     """
+    if found.target.name != "loihi2" or found.findings:
+        what = f"{len(found.findings)} things do not fit" if found.findings else f"the target is {found.target.name}"
+        why = "its files are of a whole network on a Loihi 2, as far as that is known"
+        raise refuse("option-range", "--sanafe", what, why, "Leave it out.")
     integers = feed.integers(given.part(slice(0, 1)).read())
     job = (feed.program, integers, found.workload, found.placed, found.target)
-    for name, text in sanafe.files(*job).items():
+    texts = sanafe.files(*job)
+    _require_own_folder(folder, texts)
+    for name, text in texts.items():
         write_text(folder / name, text)
     if sanafe.python() is None:
         return {"written": str(folder), "answer": None}
@@ -62,6 +68,15 @@ def _asked(found: Mapped, feed: Feed, given: Dataset, folder: Path) -> dict[str,
     answer = {"steps": theirs.steps, "synops": theirs.synops, "energy": dict(theirs.energy), "seconds": theirs.seconds}
     own = {"synops": opinion.synops, "step": ours["step"], "dynamic": ours["dynamic"]}
     return {"written": str(folder), "answer": answer, "ours": own, "differing": dict(opinion.differing)}
+
+
+def _require_own_folder(folder: Path, texts: dict[str, str]) -> None:
+    """Raise `SpikeportError` (`output-exists`) for files of these names whose chip is not the one that is written."""
+    there = [folder / name for name in texts if (folder / name).exists()]
+    chip = folder / "architecture.yaml"
+    begins = texts[chip.name].splitlines()[0].encode()
+    if there and not (chip.is_file() and chip.read_bytes().startswith(begins)):
+        raise not_ours_to_replace(there[0], "file for SANA-FE of spikeport's")
 
 
 def _require_replaceable(path: Path) -> None:

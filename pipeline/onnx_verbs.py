@@ -10,13 +10,8 @@ from typing import Any
 from spikeport.sim.errors import refuse
 from spikeport.sim.files import not_ours_to_replace
 
-SUFFIX = ".onnx"
 BEGINS = b"\x08\x08\x12\x09spikeport"
 """How every file of ours begins: IR version 8, written by spikeport (fields 1 and 2 of ONNX's ModelProto)."""
-
-
-def is_onnx(path: Path) -> bool:
-    return path.suffix.lower() == SUFFIX
 
 
 def for_nir(one_step: bool, chosen: dict[str, Any]) -> dict[str, Any]:

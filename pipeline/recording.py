@@ -71,6 +71,8 @@ def load(path: Path) -> Recording:
         raise _wrong(path, f"time is {time!r}, known are {', '.join(TIMES)}")
     at_spikes = found.pop("v_at_spikes", None)
     arrays = {_key(path, key): _whole(path, key, values) for key, values in found.items()}
+    if not arrays:
+        raise _wrong(path, "it holds nothing that was recorded")
     return Recording(path.name, time, arrays, None if at_spikes is None else _at_spikes(path, at_spikes, arrays))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ import pytest
 import slayer_nets as nets
 from programs import random_case
 
-from spikeport.hw_targets import generated, loihi2, sanafe
+from spikeport.hw_targets import generated, loihi2, sanafe, targets
 from spikeport.hw_targets.workload import indices
 from spikeport.pipeline import map_tables
 from spikeport.pipeline.floorplan import SHOWN, floorplan
@@ -76,6 +77,7 @@ def test_what_does_not_fit_is_said_with_what_would(command, tmp_path):
     found = json.loads(command("map", tmp_path / "program.npz", "--json")[1])
     assert (found["cores"], found["chips"], found["layers"][0]["tile"]) == ([], 0, None)
     assert floorplan(found) is None
+    assert found["modelled"] is None
 
 
 def test_sanafes_files_are_written_and_its_answer_said(command, tmp_path, monkeypatch):
@@ -91,6 +93,11 @@ def test_sanafes_files_are_written_and_its_answer_said(command, tmp_path, monkey
         assert "no Python here has it" in out
     else:
         assert "150542 synaptic operations in 33 steps, ours 150542; 0 spikes differ" in out
+    (tmp_path / "files" / "architecture.yaml").write_text("mine")
+    status, _, err = command(*call, "--data", tmp_path / "x.npz")
+    assert (status, "output-exists" in err) == (2, True)
+    (tmp_path / "files" / "architecture.yaml").unlink()
+    (tmp_path / "files" / "network.yaml").unlink()
     monkeypatch.setattr(sanafe, "python", lambda: None)
     found = json.loads(command(*call, "--data", tmp_path / "x.npz", "--json")[1])
     assert found["sanafe"] == {"written": str(tmp_path / "files"), "answer": None}
@@ -110,7 +117,20 @@ def test_what_sanafe_cannot_say_is_refused(command, tmp_path):
 def test_a_target_nobody_knows_is_refused(bundle, command):
     status, _, err = command("map", bundle / "out", "--target", "loihi9")
     assert (status, "target-unknown" in err) == (2, True)
-    assert command("map", bundle / "out", "--target", "loihi1")[0] in (0, 1)
+    status, out, _ = command("map", bundle / "out", "--target", "loihi1")
+    assert (status, out.splitlines()[-1]) == (1, "FAILED: 1 core on 1 chip of loihi1, 1 finding")
+    assert re.search(r"\d+ thresholds", out)  # of the eight that a core keeps
+    assert "Values are Loihi 1's" in command("map", bundle / "out", "--target", "loihi1", "--data", bundle / "x.npz")[1]
+    status, _, err = command("map", bundle / "out", "--target", "loihi1", "--optimize")
+    assert (status, "option-range" in err) == (2, True)
+
+
+def test_a_target_of_another_package_is_mapped_to(monkeypatch):
+    """Of its registers nothing is known."""
+    monkeypatch.setitem(targets.TARGETS, "mine", lambda: replace(loihi2.TARGET, name="mine"))
+    found = mapped(dense(8), "mine")
+    assert (found.findings, found.notes, found.placed.target, len(found.placed.cores)) == ((), (), "mine", 1)
+    assert "mine" in found.cost.note
 
 
 def test_a_slayer_network_is_mapped_as_it_is(command, tmp_path):
@@ -133,7 +153,9 @@ def test_every_neuron_of_a_program_is_on_one_core(seed):
             tiles = [tile for core in found.placed.cores for tile in core.tiles if tile.group == layer.name]
             placed = np.concatenate([indices(shape, tile.box) for tile in tiles])
             assert sorted(placed) == list(range(layer.size))
-        assert all(found.target.fits(core.use) for core in found.placed.cores)
+        for core in found.placed.cores:
+            assert core.use == found.target.use(found.workload, core.tiles)
+            assert found.target.fits(core.use)
         assert len(set(found.placed.places)) == len(found.placed.cores)
 
 

@@ -431,3 +431,14 @@ def test_cuts_reach_single_neurons_before_they_give_up():
     network = recorded.oxford(8)
     tight = replace(loihi2.COMPILERS["2022-10"], capacity={**loihi2.TARGET.capacity, "synapse words": 100})
     assert len(tile(network, "1", tight, memory.use)) == 256
+
+
+@pytest.mark.parametrize("channels", [(180, 121), (150, 61), (200, 500), (96, 33), (128, 251)])
+def test_convolutions_of_odd_numbers_of_channels_are_cut_until_they_fit(channels):
+    """Fewer channels may take more words: 61 are one block of 64, 60 are four."""
+    inputs, outputs = channels
+    groups = (Group("in", (inputs, 2, 2), placed=False), Group("out", (outputs, 2, 2)))
+    link = ConvLink("in", "out", (inputs, 2, 2), (outputs, 2, 2), (3, 3), padding=(1, 1))
+    found = partition(Workload("odd", groups, (link,)), loihi2.TARGET)
+    assert not found.findings
+    assert sum(tile.neurons for core in found.cores for tile in core.tiles) == outputs * 4

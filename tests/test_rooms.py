@@ -167,3 +167,25 @@ def test_the_tables_of_operations_agree():
 
 def test_no_test_package_shadows_another():
     assert not (ROOT / "tests" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("room", ["export", "pipeline"])
+def test_each_module_can_be_the_first_that_is_imported(room):
+    """A verb begins with one of them; a circle of imports shows only from where it is entered."""
+    code = (
+        "import importlib, pathlib, sys, spikeport\n"
+        f"folder = pathlib.Path(spikeport.__file__).parent / '{room}'\n"
+        "for path in sorted(folder.glob('*.py')):\n"
+        f"    for name in [n for n in sys.modules if n.startswith('spikeport.{room}')]: del sys.modules[name]\n"
+        f"    try: importlib.import_module(f'spikeport.{room}.{{path.stem}}')\n"
+        "    except ModuleNotFoundError as error: assert not (error.name or '').startswith('spikeport'), path\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_a_verb_begins_in_a_process_of_its_own(tmp_path):
+    (tmp_path / "garbage.nir").write_bytes(b"garbage")
+    call = [sys.executable, "-c", "from spikeport.pipeline.cli import main; main()", "check", tmp_path / "garbage.nir"]
+    found = subprocess.run(call, check=False, capture_output=True, text=True)
+    assert (found.returncode, "nir-unreadable" in found.stdout, found.stderr) == (1, True, "")
