@@ -1,5 +1,5 @@
 # Each target sets up what it needs by itself. See CONTRIBUTING.md.
-.PHONY: help demo conformance fidelity attention train ablations test test-310 test-light lint bench bench-peers docker clean
+.PHONY: help demo conformance chip docker fidelity attention train ablations test test-310 test-light lint bench bench-peers clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,10 @@ attention: ## spiking attention on every engine; language models from checkpoint
 	@.ci/setup product lava
 	@.venv/bin/python benchmarks/attention.py $(ATTENTION)
 
+chip: ## cores, cost and traffic on paper, the way to a Loihi 2, ONNX, images (CHIP="--only map,onnx" for a part; images need root and out/demo)
+	@.ci/setup product lava
+	@.venv/bin/python benchmarks/chip.py $(CHIP)
+
 train: ## train the language models of examples/char_lm anew into out/char_lm (MINUTES=60 of one core each, SEED=0)
 	@.ci/setup product
 	@for model in linear faithful wta masked softmax; do \
@@ -30,13 +34,13 @@ ablations: ## what each choice of a spiking transformer is worth, trained for se
 	@.ci/setup product
 	@.venv/bin/python examples/char_lm/ablations.py
 
-test: ## every test
+test: ## every test, on up to four cores
 	@.ci/setup product lava
-	@.venv/bin/python -m pytest -q
+	@.venv/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-310: ## the core, with Lava in the same Python 3.10 environment, without torch
 	@.ci/setup python310
-	@.venv-310/bin/python -m pytest -q
+	@.venv-310/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-light: ## spikeport as installed from a wheel, with neither torch nor Lava
 	@.ci/setup light

@@ -16,9 +16,10 @@ from rows import Row
 
 from spikeport.export import transformers
 from spikeport.export.nn import SoftmaxTwin, SpikeDecoder, load_model
+from spikeport.hw_targets.cost_constants import ARITHMETIC, INT8
 from spikeport.pipeline import equivalence, language
 from spikeport.pipeline import network as float_model
-from spikeport.pipeline.attention_cost import INT8, LABEL, Energy, Shape, dense, of_run, saving
+from spikeport.pipeline.attention_cost import Energy, Shape, dense, of_run, saving
 from spikeport.pipeline.cost import cost
 from spikeport.pipeline.engines import engine
 from spikeport.pipeline.language import Ported
@@ -70,7 +71,7 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     stages: list[Callable[[], None]] = []
     learned = sequences(model, train[: LEARNED[0] * LEARNED[1]], LEARNED[1])
     graph = transformers.graph(model, PRESETS[name].anew)
-    ported = language.ported(graph, len(model.code.weights()) - _places(model), learned, len(heldout))
+    ported = language.ported(graph, len(model.code.weights()) - places(model), learned, len(heldout))
     found = Measured(name, ported)
     stages = [
         lambda: _equivalent(found, model, heldout),
@@ -86,7 +87,8 @@ def measure(name: str, python: str | None, progress: Progress) -> Measured:
     return found
 
 
-def _places(model: SpikeDecoder) -> int:
+def places(model: SpikeDecoder) -> int:
+    """Lines of the input that say where a token is."""
     return model.config.positions if model.config.position_code != "none" else 0
 
 
@@ -243,7 +245,7 @@ def _energy(found: Measured, model: SpikeDecoder, heldout: Ids) -> None:
     shape = Shape(model.size, window, config.heads, config.blocks, config.steps, config.hidden, config.vocab)
     own, other = Energy("integers", of_run(counted, inside), INT8), Energy("dense", dense(shape), INT8)
     got = f"{own.microjoules:.1f} and {other.microjoules:.1f} uJ ({saving(own, other):+.0%} less)"
-    found.add(f"energy of 64 tokens and of a dense net of 8 bits: {LABEL}", "reported", got)
+    found.add(f"energy of 64 tokens and of a dense net of 8 bits: {ARITHMETIC}", "reported", got)
     found.add("synaptic operations a token", "reported", f"{counted['synops_per_sample'] / window:,.0f}")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikeport.export.channels import channelwise
 from spikeport.export.expressions import INPUT, Apply, Combine, Expression, Expressions, Source
-from spikeport.export.linear_nodes import NODES, channelwise
+from spikeport.export.linear_nodes import NODES
 from spikeport.export.parts import Part, Shape
 from spikeport.export.values import UnsupportedError
 

@@ -1,4 +1,4 @@
-"""NIR's nodes for linear functions: one rule per torch function, and per-channel factors and constants."""
+"""NIR's nodes for linear functions: one rule per torch function."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.export.channels import channelwise
 from spikeport.export.expressions import Apply
 from spikeport.export.parts import Shape
 from spikeport.export.values import UnsupportedError
@@ -55,19 +56,6 @@ def _flatten(function: Apply, shape: Shape, after: Shape) -> Any:
 def _channels(function: Apply, shape: Shape, after: Shape) -> Any:
     weight = _weight(function)
     return channelwise(weight, _bias(function, weight), shape)
-
-
-def channelwise(factor: NDArray[Any], offset: NDArray[Any], shape: Shape) -> Any:
-    """y = factor x + offset with one value per channel (the first axis): a convolution that keeps channels apart."""
-    channels = shape[0]
-    factor, offset = (np.broadcast_to(np.asarray(v, np.float64).ravel(), (channels,)).copy() for v in (factor, offset))
-    if len(shape) == 1:
-        return nir.Affine(weight=np.diag(factor), bias=offset)
-    weight = factor.reshape(channels, 1, *[1] * (len(shape) - 1))
-    if len(shape) == 2:
-        return nir.Conv1d(shape[1], weight, stride=1, padding=0, dilation=1, groups=channels, bias=offset)
-    one = (1, 1)
-    return nir.Conv2d(shape[1:], weight, stride=one, padding=(0, 0), dilation=one, groups=channels, bias=offset)
 
 
 def _weight(function: Apply) -> NDArray[Any]:

@@ -34,7 +34,7 @@ def lava_python(given: str | None = None) -> str:
         chosen = os.path.abspath(chosen)  # the worker runs in another folder
     candidates = [chosen] if chosen else list(_candidates())
     for candidate in candidates:
-        if _succeeds(candidate, _PROBE):
+        if succeeds(candidate, _PROBE):
             return str(candidate)
     raise refuse(
         "lava-missing",
@@ -51,7 +51,8 @@ def _candidates() -> Iterator[str]:
     yield str(Path(sys.prefix).parent / ".venv-lava" / "bin" / "python")  # where `make` puts it, beside .venv
 
 
-def _succeeds(python: str, code: str) -> bool:
+def succeeds(python: str, code: str) -> bool:
+    """Whether the interpreter starts, and ends the code with 0."""
     try:
         return subprocess.run([python, "-c", code], capture_output=True, timeout=60, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -69,7 +70,7 @@ def python_310() -> str:
         found = subprocess.run(["uv", "python", "find", "3.10"], capture_output=True, text=True, check=False)
         candidates += [found.stdout.strip()] if found.returncode == 0 else []
     for candidate in candidates:
-        if _succeeds(candidate, _IS_310):
+        if succeeds(candidate, _IS_310):
             return candidate
     raise refuse(
         "setup-failed",
@@ -87,7 +88,7 @@ def set_up_lava(folder: Path | None = None) -> Path:
     """
     folder = folder or environment_folder()
     python = folder / "bin" / "python"
-    if _succeeds(str(python), _PROBE):
+    if succeeds(str(python), _PROBE):
         return python
     commands = [
         [python_310(), "-m", "venv", "--clear", str(folder)],

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from spikeport.hw_targets import encodings
 from spikeport.hw_targets.lava_bundles import Bundle, bundles
 from spikeport.hw_targets.lava_models.extended_lif import ExtendedLIF
 from spikeport.hw_targets.lava_models.graded_lif import GradedLIF
@@ -44,31 +45,37 @@ from spikeport.sim.program import (
     SigmaDeltaLayer,
     SparseSynapse,
     Synapse,
+    Wire,
 )
 
 
 class Graph:
     """The processes of one Program for `copies` samples of `steps` steps, recording into `folder`."""
 
+    encoding = encodings.CPU
+
     def __init__(self, program: Program, stimulus: dict[str, NDArray[Any]], folder: Path) -> None:
         self.program, self.folder = program, folder
         self.copies, self.steps = next(iter(stimulus.values())).shape[:2]
-        self.chip_steps = self.steps + program.latency
-        self.processes: dict[str, Any] = {part.name: self._input(part, stimulus[part.name]) for part in program.inputs}
-        self.processes |= {axon.name: self._always_on(axon) for axon in program.always_on}
-        self.processes |= {layer.name: NEURONS[layer.operation](self, layer) for layer in program.layers}
+        self.chip_steps = self.steps + program.latency + self.encoding.input_steps + self.encoding.output_steps
+        self.outlets: dict[str, Any] = {part.name: self._input(part, stimulus[part.name]) for part in program.inputs}
+        self.outlets |= {axon.name: self._always_on(axon) for axon in program.always_on}
+        self.processes: dict[str, Any] = {p.name: NEURONS[p.operation](self, p) for p in program.layers}
+        self.outlets |= {name: process.s_out for name, process in self.processes.items()}
         for bundle in bundles(program, lambda synapse: SYNAPSES[synapse.operation](synapse)):
             self.connect(bundle)
 
-    def starts(self) -> list[Any]:
-        """One layer's process per connected part: Lava runs only what is connected to the process it is started on."""
+    def parts(self) -> list[list[str]]:
+        """The layers of each connected part: Lava runs only what is connected to the process that it is started on."""
         names = list(self.program.sources)
         links = np.zeros((len(names), len(names)))
         for synapse in self.program.synapses:
             links[names.index(synapse.source), names.index(synapse.target)] = 1
         _, part = csgraph.connected_components(sparse.csr_matrix(links), directed=False)
-        first = {int(part[names.index(layer.name)]): layer.name for layer in reversed(self.program.layers)}
-        return [self.processes[name] for name in first.values()]
+        found: dict[int, list[str]] = {}
+        for layer in self.program.layers:
+            found.setdefault(int(part[names.index(layer.name)]), []).append(layer.name)
+        return list(found.values())
 
     def _input(self, part: Input, spikes: NDArray[Any]) -> Any:
         """Axons of copy k are k * size .. (k + 1) * size; zeros after the last step."""
@@ -76,64 +83,56 @@ class Graph:
         data[:, : self.steps] = (
             spikes.reshape(self.copies, self.steps, part.size).swapaxes(1, 2).reshape(-1, self.steps)
         )
-        return RingBuffer(data=data)
+        return self._source(data, part.wire)
 
     def _always_on(self, axon: AlwaysOn) -> Any:
         """One axon serves all copies."""
         data = np.zeros((1, self.chip_steps), np.int32)
         data[:, axon.phase : axon.phase + self.steps] = 1
-        return RingBuffer(data=data)
+        return self._source(data, axon.wire)
+
+    def _source(self, data: NDArray[np.int32], wire: Wire) -> Any:
+        """The port that sends [axon, chip step] to the synapses."""
+        return RingBuffer(data=data).s_out
 
     def lif(self, layer: Layer) -> Any:
         """LIF, or LIFReset where the sample's beginning or a reset period must clear u and v; ours where they fall
         short.
         """
-        parameters = {
-            "shape": (self.copies * layer.size,),
-            "du": self._tiled(layer.decay_u - 1),
-            "dv": self._tiled(layer.decay_v),
-            "vth": self._tiled(layer.threshold),
-            "bias_mant": self._tiled(layer.bias),
-            "bias_exp": layer.bias_exponent,
-        }
+        parameters = encodings.lif(self.encoding, layer, self.copies)
         if needs_own_process(layer):
             process = self._own(layer, parameters)
         elif layer.reset_period or layer.bias.any():
-            interval = layer.reset_period or self.chip_steps + 1
-            offset = (layer.phase + 1) % interval  # Lava counts steps from 1
-            process = LIFReset(**parameters, reset_interval=interval, reset_offset=offset)
+            process = LIFReset(**parameters, **encodings.reset(self.encoding, layer, self.chip_steps))
         else:
             process = LIF(**parameters)
         return self._recorded(layer, process)
 
     def sigma_delta(self, layer: SigmaDeltaLayer) -> Any:
         """Delta, SigmaDelta or Sigma; ours where they fall short."""
-        parameters: dict[str, Any] = {"shape": (self.copies * layer.size,)}
-        if layer.role != "sigma":
-            parameters |= {"spike_exp": layer.spike_exponent, "state_exp": layer.state_exponent}
-            parameters |= {"vth": int(layer.threshold[0])}
+        parameters = encodings.sigma_delta(self.encoding, layer, self.copies)
         if layer.role == "sigma_delta":
-            parameters |= {"bias": self._tiled(layer.bias), "act_mode": ActivationMode.RELU}
+            parameters |= {"act_mode": ActivationMode.RELU}
         stock, own = SIGMA_DELTA[layer.role]
-        if not needs_own_process(layer):
-            return self._recorded(layer, stock(**parameters))
+        if needs_own_process(layer):
+            return self._recorded(layer, own(**parameters, period=layer.reset_period))
         if "vth" in parameters:
-            parameters["vth"] = self._tiled(layer.threshold)
-        return self._recorded(layer, own(**parameters, period=layer.reset_period))
+            parameters["vth"] = int(layer.threshold[0])
+        return self._recorded(layer, stock(**parameters))
 
     def graded(self, layer: GradedLayer) -> Any:
         """GradedVec or GradedReluVec, whose default threshold of 1 would drop a spike of 1."""
         process = GradedReluVec if layer.relu else GradedVec
-        return self._recorded(layer, process(shape=(self.copies * layer.size,), vth=0, exp=0))
+        return self._recorded(layer, process(**encodings.graded(self.encoding, layer, self.copies)))
 
     def product(self, layer: ProductLayer) -> Any:
         """ProdNeuron, with the same default."""
-        process = ProdNeuron(shape=(self.copies * layer.size,), vth=0, exp=0)
+        process = ProdNeuron(**encodings.graded(self.encoding, layer, self.copies))
         return self._recorded(layer, process, low_bits=layer.low_bits)
 
     def key_value(self, layer: KVLayer) -> Any:
         """Our KeyValueCell."""
-        decay = self._tiled(layer.decay)
+        decay = encodings.tiled(layer.decay, self.copies)
         process = KeyValueCell(decay=decay, fraction=layer.fraction, words=layer.words, period=layer.reset_period)
         return self._recorded(layer, process)
 
@@ -149,14 +148,11 @@ class Graph:
             layer = ExtendedLayer(**{field.name: getattr(layer, field.name) for field in fields(layer)})
         return ExtendedLIF(
             **parameters,
-            start=self._tiled(layer.start),
+            start=encodings.tiled(layer.start, self.copies),
             reset=layer.reset,
             refractory=layer.refractory,
             period=layer.reset_period,
         )
-
-    def _tiled(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        return np.tile(values.astype(np.int32), self.copies)
 
     def _files(self, layer: AnyLayer) -> dict[str, str]:
         number = self.program.layers.index(layer)
@@ -169,26 +165,19 @@ class Graph:
         return files
 
     def connect(self, bundle: Bundle) -> None:
-        """A block-diagonal Sparse, or DelaySparse where a delay is longer than the one step every synapse takes.
-
-        Even weights in sign mode MIXED, so that Lava's clipping and truncation change nothing; `weight_exp` is one less
-        than the Program's exponent because the weight is twice the mantissa.
-        """
+        """A block-diagonal Sparse, or DelaySparse where a delay is longer than the one step every synapse takes."""
         source = self.program.sources[bundle.source]
         pattern = np.ones((self.copies, 1)) if isinstance(source, AlwaysOn) else sparse.identity(self.copies)
-        parameters = {
-            "weights": _blocks(pattern, 2 * bundle.mantissas),
-            "weight_exp": bundle.exponent - 1,
-            "num_weight_bits": 8,
-            "sign_mode": SignMode.MIXED,
-            "num_message_bits": source.wire.bits,  # also for binary spikes: the same sums, by the faster path
-        }
-        if not bundle.longest:
-            process = Sparse(**parameters)
+        parameters = encodings.synapses(self.encoding, bundle, source.wire)
+        parameters["weights"] = _blocks(pattern, parameters["weights"])
+        parameters["sign_mode"] = SignMode[parameters["sign_mode"]]
+        if "delays" in parameters:
+            delays = _blocks(pattern, parameters["delays"])
+            parameters["delays"] = delays.astype(int)  # Lava takes int64 here and nothing else
+            process = DelaySparse(**parameters)
         else:
-            delays = _blocks(pattern, bundle.extra).astype(int)  # Lava takes int64 here and nothing else
-            process = DelaySparse(**parameters, delays=delays, max_delay=bundle.longest)
-        self.processes[bundle.source].s_out.connect(process.s_in)
+            process = Sparse(**parameters)
+        self.outlets[bundle.source].connect(process.s_in)
         process.a_out.connect(getattr(self.processes[bundle.target], bundle.port))
 
 

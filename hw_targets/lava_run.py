@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import spikeport
 from spikeport.hw_targets.interpreters import lava_python
@@ -39,14 +43,32 @@ def run(
     Raises `SpikeportError`: `lava-missing`, `lava-timeout`, `lava-died`, and what `checked` raises.
     """
     inputs = checked(program, stimulus)
-    interpreter = lava_python(python)
-    with tempfile.TemporaryDirectory(prefix="spikeport-lava-") as name:
+    trace = in_child(Job("lava", lava_python(python), time_limit), program, inputs, progress)
+    return trace if states else _without_states(trace)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Who runs a worker, and how long it may take: seconds. `environment`: what it finds there beside the rest (None:
+    it does not); `settings`: what it finds in its folder as settings.json.
+    """
+
+    engine: str
+    python: str
+    time_limit: float
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def in_child(job: Job, program: Program, inputs: Stimulus, progress: Progress | None) -> Trace:
+    """What the worker of this engine makes of the samples, checked before. Raises `lava-timeout`, `lava-died`."""
+    with tempfile.TemporaryDirectory(prefix=f"spikeport-{job.engine}-") as name:
         folder = Path(name)
         save_program(program, folder / "program.npz")
         save_stimulus(inputs, folder / "stimulus.npz")
-        _run_child(interpreter, folder, time_limit, progress)
-        trace = load_trace(folder / "trace.npz")
-    return trace if states else _without_states(trace)
+        (folder / "settings.json").write_text(json.dumps(dict(job.settings)))
+        _run_child(job, folder, progress)
+        return load_trace(folder / "trace.npz")
 
 
 def _without_states(trace: Trace) -> Trace:
@@ -54,15 +76,17 @@ def _without_states(trace: Trace) -> Trace:
     return Trace(trace.program, trace.engine, layers)
 
 
-def _run_child(python: str, folder: Path, time_limit: float, progress: Progress | None) -> None:
+def _run_child(job: Job, folder: Path, progress: Progress | None) -> None:
     """Start the worker in a session of its own, watch it, and leave nothing of its group behind."""
     (folder / "path").mkdir()
     (folder / "path" / "spikeport").symlink_to(Path(spikeport.__file__).parent)  # spikeport alone, no other packages
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
     environment |= {"PYTHONPATH": str(folder / "path"), "PYTHONDONTWRITEBYTECODE": "1"}
+    given = {k: v for k, v in job.environment.items() if v is not None}
+    environment = {k: v for k, v in environment.items() if k not in job.environment} | given
     with open(folder / "output.txt", "wb") as output:
         child = subprocess.Popen(
-            [python, "-m", "spikeport.hw_targets.lava_worker", str(folder)],
+            [job.python, "-m", f"spikeport.hw_targets.{job.engine}_worker", str(folder)],
             cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,  # ends with this process, however it ends; the worker watches it
@@ -71,14 +95,14 @@ def _run_child(python: str, folder: Path, time_limit: float, progress: Progress 
             start_new_session=True,
         )
         try:
-            _watch(child, folder, time_limit, progress)
+            _watch(child, folder, job, progress)
         finally:
             _kill_group(child)
 
 
-def _watch(child: subprocess.Popen[bytes], folder: Path, time_limit: float, progress: Progress | None) -> None:
+def _watch(child: subprocess.Popen[bytes], folder: Path, job: Job, progress: Progress | None) -> None:
     """Return when the Trace is there; raise when the child fails, ends without it or takes too long."""
-    end = time.monotonic() + time_limit
+    end = time.monotonic() + job.time_limit
     while child.poll() is None:
         if (folder / "error.txt").exists() or (folder / "trace.npz").exists():  # it may hang in stop() from here on
             _wait(child, _GRACE)
@@ -86,8 +110,8 @@ def _watch(child: subprocess.Popen[bytes], folder: Path, time_limit: float, prog
         if time.monotonic() > end:
             raise refuse(
                 "lava-timeout",
-                "engine lava",
-                f"no result after {time_limit:g} s; it last said: {_tail(folder)}",
+                f"engine {job.engine}",
+                f"no result after {job.time_limit:g} s; it last said: {_tail(folder)}",
                 "a Lava process that fails often hangs instead of ending",
                 "Run fewer samples or steps, or raise the limit with --lava-timeout.",
             )
@@ -98,7 +122,7 @@ def _watch(child: subprocess.Popen[bytes], folder: Path, time_limit: float, prog
         said = (folder / "error.txt").read_text() if (folder / "error.txt").exists() else _tail(folder)
         raise refuse(
             "lava-died",
-            "engine lava",
+            f"engine {job.engine}",
             f"exit status {child.poll()}; it last said: {said.strip()[-800:]}",
             "without its Trace there is nothing to compare",
             "See the message; `spikeport doctor` checks the Lava environment.",

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,9 @@ def run(folder: Path) -> None:
     """Run the job in `folder` (program.npz, stimulus.npz) and write trace.npz."""
     program, stimulus = load_program(folder / "program.npz"), load_stimulus(folder / "stimulus.npz")
     graph = Graph(program, stimulus, folder)
-    starts = graph.starts()
-    for number, process in enumerate(starts):
-        _run_part(process, graph.chip_steps, number, len(starts))
+    parts = graph.parts()
+    for number, part in enumerate(parts):
+        _run_part(graph.processes[part[0]], graph.chip_steps, number, len(parts))
     layers = {}
     for number, layer in enumerate(program.layers):
         shape = (graph.steps, graph.copies, layer.size)
@@ -69,7 +70,7 @@ def _run_part(process: object, steps: int, number: int, parts: int) -> None:
             process.run(condition=RunSteps(min(chunk, steps - done)), run_cfg=config)  # type: ignore[attr-defined]
             print(f"step {number * steps + min(done + chunk, steps)} of {parts * steps}", flush=True)
     except BaseException:
-        _report(Path(sys.argv[1]))  # before stop(), which may hang after a failure
+        report(Path(sys.argv[1]))  # before stop(), which may hang after a failure
         raise
     finally:
         process.stop()  # type: ignore[attr-defined]
@@ -86,14 +87,20 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _report(folder: Path) -> None:
+def report(folder: Path) -> None:
+    """Write down the exception that is being handled."""
     (folder / "error.txt").write_text(traceback.format_exc())
 
 
-if __name__ == "__main__":
+def main(work: Callable[[Path], None]) -> None:
+    """Do the work on the folder of the command line, and nothing once the parent is gone."""
     _end_with_parent()
     try:
-        run(Path(sys.argv[1]))
+        work(Path(sys.argv[1]))
     except BaseException:
-        _report(Path(sys.argv[1]))
+        report(Path(sys.argv[1]))
         raise
+
+
+if __name__ == "__main__":
+    main(run)

@@ -40,7 +40,7 @@ class Target:
     `limits`: all that is known of it, by name. `capacity`: resource -> the most that one core holds. `use(workload,
     tiles)`: what tiles on one core take of each, the same resources. `tile(workload, group)`: how a group is cut so
     that each tile fits on a core of its own. `estimated(workload)`: the resources and links for which `use` follows no
-    recorded result, in words.
+    recorded result, in words. `recut`: whether `use` holds for groups that are cut otherwise than by `tile`.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Target:
     use: Callable[[Workload, Sequence[Tile]], Mapping[str, int]]
     tile: Callable[[Workload, str], Sequence[Tile]]
     estimated: Callable[[Workload], list[str]]
+    recut: bool = True
 
     @property
     def cores_per_chip(self) -> int:

@@ -24,6 +24,7 @@ class Group:
     """Neurons that share their rule. `placed` False: they are not on a core, but what the host sends (an input).
 
     `sends` False: a read-out, which needs no axons. `bits`: what one of its spikes carries, 1 is binary.
+    `state_words`: words of 64 bits that a neuron keeps between steps; u and v are one, key-value cells have more.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Group:
     placed: bool = True
     sends: bool = True
     bits: int = 1
+    state_words: int = 1
 
     @property
     def size(self) -> int:
@@ -47,10 +49,17 @@ class Link(Protocol):
     in chip steps.
     """
 
-    source: str
-    target: str
-    weight_bits: int
-    delay: int
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def weight_bits(self) -> int: ...
+
+    @property
+    def delay(self) -> int: ...
 
     def fan_out(self, box: Box) -> Int64:
         """How many stored synapses each source axon has into the target's neurons in `box`, [source axon]."""
@@ -99,13 +108,18 @@ class ConvLink:
     delay: int = 1
 
     def fan_out(self, box: Box) -> Int64:
+        channels, rows, columns = self.axes(box)
+        return np.multiply.outer(channels, np.outer(rows, columns)).reshape(-1)
+
+    def axes(self, box: Box) -> tuple[Int64, Int64, Int64]:
+        """How often a box uses each source channel, row and column; `fan_out` is their outer product."""
         channels, height, width = self.source_shape
         each = channels // self.groups
         out = self.target_shape[0] // self.groups
         low, high = box[0]
         per_group = [max(0, min(high, (g + 1) * out) - max(low, g * out)) for g in range(self.groups)]
-        spatial = np.outer(self._uses(1, box[1], height), self._uses(2, box[2], width))
-        return (np.repeat(per_group, each)[:, None, None] * spatial).reshape(-1).astype(np.int64)
+        uses = np.repeat(np.asarray(per_group, np.int64), each)
+        return uses, self._uses(1, box[1], height), self._uses(2, box[2], width)
 
     def synapses(self, box: Box) -> int:
         return int(self.fan_out(box).sum())
@@ -132,12 +146,15 @@ class SparseLink:
     delay: int = 1
 
     def fan_out(self, box: Box) -> Int64:
+        return np.bincount(self.axons(box), minlength=self.sources)
+
+    def axons(self, box: Box) -> NDArray[np.int32]:
+        """The axon of each synapse into a box."""
         rows = indices(self.target_shape, box)
         starts, ends = self.indptr[rows], self.indptr[rows + 1]
         lengths = ends - starts
         offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-        taken = self.indices[offsets + np.arange(int(lengths.sum()))]
-        return np.bincount(taken, minlength=self.sources).astype(np.int64)
+        return self.indices[offsets + np.arange(int(lengths.sum()))]
 
     def synapses(self, box: Box) -> int:
         rows = indices(self.target_shape, box)

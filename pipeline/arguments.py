@@ -17,11 +17,22 @@ Calling = Annotated[
     str | None, typer.Option("--calling", help="How the module is called: state, step, sequence, batch-first, static.")
 ]
 Step = Annotated[float | None, typer.Option("--dt", help="Time step in seconds.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Of a sample of a .onnx, which is the same in each of them (64).")
+]
 Data = Annotated[
     Path, typer.Option("--data", help=".npz with x [sample, step, *shape], or x.INPUT for each (y, dt); .npy.")
 ]
 LavaPython = Annotated[str | None, typer.Option("--lava-python", help="Interpreter that has lava-nc.")]
 LavaTimeout = Annotated[float | None, typer.Option("--lava-timeout", min=0.1, help="Seconds until Lava is given up.")]
+Partition = Annotated[str | None, typer.Option("--partition", help="Of Slurm, for loihi2; or PARTITION.")]
+Board = Annotated[str | None, typer.Option("--board", help="A node of Slurm, for loihi2; or BOARD.")]
+LoihiHost = Annotated[
+    str | None, typer.Option("--loihi-host", help="Address of a Loihi 2 host without Slurm; or NXSDKHOST.")
+]
+SideBySide = Annotated[
+    int | None, typer.Option("--side-by-side", min=1, help="Samples on the chip at once, each on cores of its own.")
+]
 MaxLoss = Annotated[float, typer.Option(min=0.0, max=1.0, help="Loss that the 95 % bound must stay within.")]
 Scales = Annotated[Path | None, typer.Option(help="Scales that a tuner left, instead of --bits and --method.")]
 Bits = Annotated[int, typer.Option("--bits", help="Of a weight, 1 to 8.")]

@@ -30,25 +30,14 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from spikeport.hw_targets.cost_constants import ARITHMETIC, FLOAT32, INT8, Prices
 from spikeport.sim.errors import refuse
 
-LABEL = "theoretical arithmetic, 45 nm, no memory"
 UPDATE = 3
 """Additions of a LIF neuron in a step: input less v, half of which (a shift) goes onto v, and the threshold's
 comparison."""
 
 
-@dataclass(frozen=True)
-class Prices:
-    """pJ of one addition and of one multiplication."""
-
-    addition: float
-    multiplication: float
-
-
-FLOAT32 = Prices(0.9, 3.7)
-INT8 = Prices(0.1, 0.2)
-"""Products of 8 bits, sums of 32: the sums of 8 bits that Horowitz gives 0.03 pJ would overflow."""
 PUBLISHED_SPIKING, PUBLISHED_DENSE = Prices(0.9, 0.9), Prices(4.6, 4.6)
 
 
@@ -114,7 +103,7 @@ class Energy:
     name: str
     work: Work
     prices: Prices
-    label: str = LABEL
+    label: str = ARITHMETIC
 
     @property
     def microjoules(self) -> float:

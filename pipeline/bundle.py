@@ -25,7 +25,7 @@ from spikeport.sim.files import unwritable, write_text
 from spikeport.sim.store import save_program, save_trace
 
 MANIFEST, PLOTS, PAGE, CARD = "manifest.json", "plots.json", "report.html", "CARD.md"
-PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse", "snntorch", "spikingjelly")
+PACKAGES = ("numpy", "numba", "nir", "h5py", "torch", "norse", "snntorch", "spikingjelly", "onnx", "onnxruntime")
 
 
 def require_free(folder: Path) -> None:

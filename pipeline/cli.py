@@ -31,9 +31,12 @@ from spikeport.pipeline.arguments import (
     Scales,
     Scheduler,
     Step,
+    Steps,
     Work,
     listed,
 )
+from spikeport.pipeline.cli_map import map_cores
+from spikeport.pipeline.cli_pack import pack
 from spikeport.pipeline.cli_programs import run, verify
 from spikeport.pipeline.cli_quantize import quantize
 from spikeport.sim.errors import SpikeportError
@@ -50,7 +53,7 @@ app = typer.Typer(
 
 @app.command()
 def port(
-    model: Annotated[Path, typer.Argument(help="Checkpoint, .nir or SLAYER's .net.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, .nir, .onnx or SLAYER's .net.")],
     data: Data,
     out: Annotated[Path, typer.Option("-o", help="Folder for the bundle.")],
     factory: Factory = None,
@@ -61,6 +64,7 @@ def port(
     attention: Attention = "cell",
     scales: Scales = None,
     dt: Step = None,
+    steps: Steps = None,
     engines: Engines = "fast,reference,lava",
     parity_samples: Annotated[int, typer.Option(min=1, help="Samples for the slow engines; fast runs all.")] = 20,
     max_loss: MaxLoss = 0.02,
@@ -77,14 +81,8 @@ def port(
     from spikeport.pipeline.run import port as run_port
 
     chosen: dict[str, Any] = {"factory": factory, "calling": calling, "calibration": calibration, "dt": dt}
-    chosen |= {
-        "bits": bits,
-        "method": method,
-        "attention": attention,
-        "scales": scales,
-        "decode": decode,
-        "output": output,
-    }
+    chosen |= {"bits": bits, "method": method, "attention": attention, "scales": scales}
+    chosen |= {"decode": decode, "output": output, "steps": steps}
     chosen |= {"parity_samples": parity_samples, "max_loss": max_loss, "scheduler": scheduler, "work": work}
     chosen |= {"options": {"python": lava_python, "time_limit": lava_timeout}, "command": ["spikeport", *sys.argv[1:]]}
     with show.watching() as watch:
@@ -95,21 +93,30 @@ def port(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or SLAYER's .net.")],
-    out: Annotated[Path, typer.Option("-o", help="The .nir to write.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, .onnx or .net; or, to write .onnx, a Program or bundle.")],
+    out: Annotated[Path, typer.Option("-o", help="The .nir to write; or .onnx, of a Program.")],
     factory: Factory = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Prove on this data, not on random spikes, that they are equal.")
+        Path | None,
+        typer.Option(
+            "--data", help="Prove on this, not on random spikes, that they are equal; a .onnx is balanced on it."
+        ),
     ] = None,
     calling: Calling = None,
     dt: Step = None,
+    one_step: Annotated[bool, typer.Option("--one-step", help="ONNX: one step, state in and out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How does it get into NIR, and is it still the same model?"""
-    from spikeport.pipeline import show
+    """How does it get into NIR, and is it still the same model? Or a Program into ONNX."""
+    from spikeport.export.suffixes import is_onnx
+    from spikeport.pipeline import onnx_verbs, show
     from spikeport.pipeline.run import export as run_export
 
-    lines = run_export(checkpoint, out, factory=factory, data=data, calling=calling, dt=dt)
+    chosen: dict[str, Any] = {"factory": factory, "data": data, "calling": calling, "dt": dt}
+    if is_onnx(out):
+        lines = onnx_verbs.write(model, out, one_step, chosen)
+    else:
+        lines = run_export(model, out, **onnx_verbs.for_nir(one_step, chosen))
     if as_json:
         show.as_json({"written": str(out), "found": lines})
         return
@@ -120,7 +127,7 @@ def export(
 
 @app.command()
 def check(
-    model: Annotated[Path, typer.Argument(help=".nir, .net, or a checkpoint with --model.")],
+    model: Annotated[Path, typer.Argument(help=".nir, .net, .onnx, or a checkpoint with --model.")],
     factory: Factory = None,
     calling: Calling = None,
     dt: Step = None,
@@ -173,6 +180,8 @@ def bin_events(
 
 app.command()(run)
 app.command()(verify)
+app.command("map")(map_cores)
+app.command()(pack)
 
 
 @app.command()
@@ -220,7 +229,7 @@ def doctor(
         show.out.print(show.table(("what", "found", "if missing"), rows))
         show.verdict(
             "PASSED" if complete else "INCONCLUSIVE",
-            "everything runs here" if complete else "some engines cannot run here",
+            "everything that needs no chip runs here" if complete else "some engines cannot run here",
         )
     raise typer.Exit(0 if complete else 1)
 

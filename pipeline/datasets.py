@@ -112,7 +112,7 @@ def opened(data: Any, labels: Any = None, name: str = "data") -> Dataset:
         found = _columns(data)
     else:
         found = dict(data) if isinstance(data, Mapping) else {"x": data}
-    arrays = {key: _native(_where(name, key), x) for key, x in named(name, found).items()}
+    arrays = {key: native(_where(name, key), x) for key, x in named(name, found).items()}
     problems = [problem for key, x in arrays.items() for problem in _problems(_where(name, key), x)]
     if problems:
         raise SpikeportError(*problems)
@@ -147,7 +147,7 @@ def _where(name: str, key: str) -> str:
     return f"{name}: x.{key}" if key else name
 
 
-def _native(name: str, values: Any) -> Any:
+def native(name: str, values: Any) -> Any:
     """An array in this machine's byte order; a torch tensor is taken from its device. A stream is left as it is."""
     if isinstance(values, Stream):
         return values
@@ -194,7 +194,7 @@ def _problems(where: str, x: Any) -> Iterator[Finding]:
 
 
 def _labels(name: str, labels: Any, samples: int) -> Any:
-    y = _native(name, labels)
+    y = native(name, labels)
     if isinstance(y, Stream):
         return y
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

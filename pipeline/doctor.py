@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from rich.console import Console
 
 import spikeport
-from spikeport.hw_targets import interpreters
+from spikeport.hw_targets import interpreters, loihi2_access
 from spikeport.sim.errors import SpikeportError
 
 OPTIONAL = {
@@ -19,6 +19,8 @@ GOOD_TO_HAVE = {
     "snntorch": "pip install 'spikeport[snntorch]' (to export snnTorch models)",
     "spikingjelly": "pip install 'spikeport[spikingjelly]' (to export SpikingJelly models)",
     "dask": "pip install 'spikeport[dask]' (to run shards on several machines)",
+    "onnx": "pip install 'spikeport[onnx]' (to write a Program as ONNX)",
+    "onnxruntime": "pip install 'spikeport[onnx]' (for the engine onnx)",
     "elephant": "pip install 'spikeport[distance]' (for van Rossum distances in the report)",
 }
 """Good to have, and nothing is missing without them."""
@@ -41,10 +43,22 @@ def examine(lava_python: str | None) -> tuple[list[tuple[str, str, str]], bool]:
     except SpikeportError as error:
         rows.append(("engine lava", "missing", error.findings[0].how))
         complete = False
-    rows.append(
-        ("Loihi 2 hardware", "not supported yet", "Lava's CPU simulator and the engines here run the same integers")
-    )
-    return rows, complete
+    return rows + _loihi2(lava_python), complete
+
+
+def _loihi2(lava_python: str | None) -> list[tuple[str, str, str]]:
+    """The way to a chip; few have one, so that nothing is missing without it."""
+    access = loihi2_access.look(lava_python)
+    host = "none" if access.host is None else f"{access.host.kind}: {access.host.words}"
+    package = "installed" if access.package else "missing"
+    where = "Slurm with boards (`sinfo` on PATH), or a host's address in NXSDKHOST"
+    return [
+        ("lava-loihi", package, "" if access.package else "from Intel's research community (INRC); no index has it"),
+        ("Loihi 2 host", host, "" if access.host else where),
+        ("engine loihi2", "cannot run here", "`--engines fast,lava` runs the same integers; see `spikeport pack`")
+        if access.missing
+        else ("engine loihi2", "ready, never run by us", "spikeport verify --engines loihi2,fast"),
+    ]
 
 
 def _devices() -> tuple[str, str]:

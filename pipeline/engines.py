@@ -53,6 +53,12 @@ def _lava() -> Engine:
     return lava_run.run
 
 
+def _loihi2() -> Engine:
+    from spikeport.hw_targets import loihi2_run
+
+    return loihi2_run.run
+
+
 def _torch() -> Engine:
     try:
         from spikeport.export import torch_integer
@@ -61,16 +67,29 @@ def _torch() -> Engine:
     return torch_integer.run
 
 
+def _onnx() -> Engine:
+    from spikeport.export import onnx_engine
+
+    return onnx_engine.run
+
+
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": _reference,
     "fast": _fast,
     "fast:fallback": _fallback,
     "lava": _lava,
+    "loihi2": _loihi2,
     "torch": _torch,
+    "onnx": _onnx,
 }
 """Name -> thunk. `reference` is the definition, so it is what the others are compared with."""
 
-OPTIONS = {"fast": ("threads",), "lava": ("python", "time_limit"), "torch": ("device",)}
+OPTIONS = {
+    "fast": ("threads",),
+    "lava": ("python", "time_limit"),
+    "loihi2": ("python", "time_limit", "partition", "board", "host", "side_by_side"),
+    "torch": ("device",),
+}
 """Engine -> the options that it takes beyond the protocol."""
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikeport.export import nir_file
-from spikeport.export.suffixes import is_net
-from spikeport.pipeline import datasets, extensions, inspect, lint, lint_data, slayer_port
+from spikeport.export.suffixes import is_net, is_onnx
+from spikeport.pipeline import datasets, extensions, lint_data, onnx_port, slayer_port
+from spikeport.pipeline.graph_warnings import graph_warnings, sound
 from spikeport.pipeline.lower import findings, lower
-from spikeport.pipeline.models import Model, Reading, open_model, time_step
-from spikeport.pipeline.subgraphs import opened as flattened
+from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.sim.errors import Finding, SpikeportError
 
 NOT_THE_MODEL = frozenset({"dependency-missing", "factory-failed", "file-missing"})
@@ -41,6 +40,9 @@ def examine(
     Without data and without a time step, what depends on one is left for `port` to judge. Raises `SpikeportError` for
     a call that says nothing about the model: no file, data that does not fit.
     """
+    if is_onnx(model):
+        onnx_port.require_none({"factory": factory, "dt": dt, "calling": reading.calling if reading else None})
+        return Examined(onnx_port.examined(Path(model), data), [])
     if is_net(model):
         slayer_port.require_none({"factory": factory, "dt": dt})
         return Examined(list(slayer_port.findings(Path(model), data)), [])
@@ -53,7 +55,7 @@ def examine(
         return Examined(list(error.findings), [])
     step = time_step(opened, given, dt)
     found = findings(opened.graph, step)
-    warned, notes = graph_warnings(opened, step, found), extensions.notes(_sound(opened, found))
+    warned, notes = graph_warnings(opened, step, found), extensions.notes(sound(opened, found))
     if step is None and given is None:
         found = [finding for finding in found if finding.code != "dt-missing"]
     if given is None or found:
@@ -64,17 +66,3 @@ def examine(
         return Examined([], warned + lint_data.warnings(network, stimulus), notes)
     except SpikeportError as error:
         return Examined(list(error.findings), warned, notes)
-
-
-def graph_warnings(model: Model, dt: float | None, found: list[Finding]) -> list[Finding]:
-    """The rules on neurons, for those whose values can be read: all but those with one of the findings."""
-    sound = _sound(model, found)
-    source, writer = (nir_file.metadata(model.graph, key) for key in ("source", "writer"))
-    return lint.warnings(sound, dt, source, writer == "spikeport")
-
-
-def _sound(model: Model, found: list[Finding]) -> dict[str, Any]:
-    """The nodes that nothing was found wrong with."""
-    nodes, _, _ = flattened(model.graph)
-    bad = {finding.where for finding in found if finding.code not in inspect.ABOUT_NEURONS}
-    return {name: node for name, node in nodes.items() if f"node {name!r}" not in bad}

@@ -145,14 +145,19 @@ class Tally:
 
     def loss(self, labels: NDArray[Any] | None) -> Loss:
         """Of the samples so far, and `labels` of them."""
-        want, got = (np.concatenate(parts, axis=1) for parts in (self.want, self.got))
+        want, got = self.answers
         if labels is None:
             return disagreement((want == got).all(0))
         return paired_loss(want[0] == labels, got[0] == labels)
 
+    @property
+    def answers(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Those of the float model and of the integers, each [output, sample]."""
+        return np.concatenate(self.want, axis=1), np.concatenate(self.got, axis=1)
+
     def fidelity(self, labels: NDArray[Any] | None) -> Fidelity:
         """Of all samples that were added; `labels` of them."""
-        want, got, idle = (np.concatenate(parts, axis=1) for parts in (self.want, self.got, self.idle))
+        (want, got), idle = self.answers, np.concatenate(self.idle, axis=1)
         same = (want == got).all(0)
         score: tuple[str, float | None, float | None, Loss] = ("agreement", None, None, self.loss(None))
         if labels is not None:

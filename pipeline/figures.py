@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeport.pipeline.floorplan import floorplan
 from spikeport.pipeline.plots import Bars, Line, Plot, bars, levels, lines
 from spikeport.pipeline.rows import percent
 from spikeport.pipeline.tables import layers
@@ -22,6 +23,7 @@ NEURON = 6
 def figures(data: dict[str, Any], plots: dict[str, Any]) -> dict[str, Plot]:
     """The plots by name; those of what was not measured are left out. `data` is report.json, `plots` plots.json."""
     made = [_waterfall(data), _curve(data["decisions"]), _headroom(data), _raster(plots)]
+    made += [floorplan(data["mapping"]) if data.get("mapping") else None]
     made += [_membrane(number, part, plots) for number, part in enumerate(plots["membranes"])]
     return {plot.name: plot for plot in made if plot is not None}
 

@@ -11,8 +11,8 @@ from spikeport.pipeline import attribution, batches, datasets, fidelity, parity
 from spikeport.pipeline import decode as decoding
 from spikeport.pipeline import network as float_model
 from spikeport.pipeline.calibrate import calibrate
-from spikeport.pipeline.examine import graph_warnings
 from spikeport.pipeline.excerpt import Floats, Runs, excerpt
+from spikeport.pipeline.graph_warnings import graph_warnings
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
 from spikeport.pipeline.network import Network
@@ -67,9 +67,9 @@ def port(
     about = _about(quantized, scores, scored, learned, overlaps, max_loss, network)
     about |= {"recipe": asdict(recipe) if scales is None else {"bits": scales.bits, "method": "given"}}
     about |= {"warnings": [warning.as_dict() for warning in graph_warnings(opened, step, [])]}
-    about |= {"decisions": found.decisions}
+    about |= {"decisions": found.decisions, "mapping": scores.mapping}
     runs = (found.parity, found.fidelity, found.attribution, scores.trace, scores.reached, verdict, scores.cost)
-    return Result(opened, network, quantized, source, *runs, about, found.excerpt)
+    return Result(opened, network, quantized, source, *runs, about, found.excerpt, scores.answers)
 
 
 def _data(data: Any, labels: Any, calibration: Any) -> tuple[datasets.Dataset, datasets.Dataset, bool]:

@@ -100,7 +100,9 @@ def _onward(progress: Progress, before: int, whole: int) -> Progress:
 
 
 def open_model(model: Any, factory: str | None = None, reading: Reading | None = None) -> Model:
-    """A path, a NIRGraph or a torch module. Raises `SpikeportError` for what cannot be opened."""
+    """A path, a NIRGraph, a torch module, or a Model as it is. Raises `SpikeportError` for what cannot be opened."""
+    if isinstance(model, Model):
+        return model
     if isinstance(model, str | Path):
         return _from_path(Path(model), factory, reading or Reading())
     if type(model).__module__.startswith("nir"):
@@ -109,8 +111,12 @@ def open_model(model: Any, factory: str | None = None, reading: Reading | None =
 
 
 def _from_path(path: Path, factory: str | None, reading: Reading) -> Model:
-    from spikeport.export.suffixes import CHECKPOINTS
+    from spikeport.export.suffixes import CHECKPOINTS, is_onnx
 
+    if is_onnx(path):
+        what, why = "it is an ONNX network", "it becomes rates of spikes by data, and has none before"
+        how = "Use `spikeport port`; or `spikeport export` with --data, and then the .nir that it writes."
+        raise refuse("model-unknown", str(path), what, why, how)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     if path.suffix not in CHECKPOINTS:
         return Model(path.name, "nir", sha256, nir_file.read(path))

@@ -67,9 +67,10 @@ def run_engines(
 
 def require_known(options: Mapping[str, Any]) -> None:
     """Raise `SpikeportError` (`option-range`) for an option that no engine takes."""
-    unknown = sorted(set(options) - {option for own in OPTIONS.values() for option in own})
+    taken = dict.fromkeys(option for own in OPTIONS.values() for option in own)
+    unknown = sorted(set(options) - set(taken))
     if unknown:
-        known = ", ".join(option for own in OPTIONS.values() for option in own)
+        known = ", ".join(taken)
         raise refuse(
             "option-range", "options", f"no engine takes {unknown}", "they would do nothing", f"Known are {known}."
         )

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from spikeport.export.suffixes import is_net
-from spikeport.pipeline import datasets, horizon, parity, saved
+from spikeport.pipeline import datasets, horizon, parity, saved, still
 from spikeport.pipeline.coding import InputCoding, to_wire
 from spikeport.pipeline.datasets import Dataset
 from spikeport.pipeline.fingerprints import require_reported
@@ -51,11 +51,14 @@ def opened(path: Path, data: Any) -> tuple[Feed, Dataset]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A Program, and what only a bundle says: the scale of each input, and the time step in seconds."""
+    """A Program, and what only a bundle says: the scale of each input, the time step in seconds, and, where an ANN
+    was ported, for how many `steps` a sample is held.
+    """
 
     program: Program
     scales: dict[str, float] = field(default_factory=dict)
     dt: float | None = None
+    steps: int | None = None
 
 
 def require_beside(out: Path, program: Path) -> None:
@@ -77,7 +80,8 @@ def open_program(path: Path) -> Stored:
         report = json.loads((path / "report.json").read_text())
         require_reported(program, report, path / "program.npz")
         scales = {name: float(coding["scale"]) for name, coding in report["inputs"].items()}
-        return Stored(program, scales, None if report["dt"] is None else float(report["dt"]))
+        steps = int(report["data"]["steps"]) if "conversion" in report else None
+        return Stored(program, scales, None if report["dt"] is None else float(report["dt"]), steps)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise refuse(
             "file-format",
@@ -90,13 +94,23 @@ def open_program(path: Path) -> Stored:
 
 def _given(stored: Stored, data: Any) -> Dataset:
     """The data, if the Program can take it: its decays are for the bundle's dt."""
-    loaded, program = datasets.opened(data), stored.program
+    program = stored.program
+    loaded = datasets.opened(data) if stored.steps is None else _still(stored, data)
     if stored.dt is not None and loaded.dt is not None and not math.isclose(stored.dt, loaded.dt, rel_tol=1e-6):
         what = f"the data says {loaded.dt:g} s, the bundle was made for {stored.dt:g} s"
         raise refuse("data-dt-disagrees", loaded.name, what, "decays depend on it", "Give data of the bundle's dt.")
     horizon.require_within(program, loaded.steps)
     datasets.require_fed(loaded, {part.name: part.shape for part in program.inputs})
     return loaded
+
+
+def _still(stored: Stored, data: Any) -> Dataset:
+    """Data without time, as `port` takes it for an ANN; or in steps, as it is."""
+    (entry,) = stored.program.inputs
+    given = datasets.opened(data)
+    if given.shape == entry.shape and given.steps > 1:
+        return given
+    return still.held(still.opened(data, None, entry.shape), int(stored.steps or 1))
 
 
 def run_one(path: Path, data: Path, engine: str, options: Mapping[str, Any], watch: Watch) -> Trace:

@@ -1,14 +1,15 @@
 """Recordings made elsewhere (a chip, another tool) against a Trace: equal or not, and where first.
 
 Only what was recorded is compared, as it was recorded: in chip time, a layer's first `phase` steps show rest, and
-nothing is shifted or filled in.
+nothing is shifted or filled in. A chip's register may hold something else than v where a neuron has just spiked (on a
+recorded Loihi 2, 128: it counts the refractory steps); a recording that says so has these values left out.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,33 @@ TIMES = ("model", "chip")
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """`arrays` (layer, variable) -> integers [sample, step, neuron] in `time`, "model" or "chip"."""
+    """`arrays` (layer, variable) -> integers [sample, step, neuron] in `time`, "model" or "chip".
+
+    `v_at_spikes`: what v's register reads in steps with a spike, where it says nothing of v; None: nothing special.
+    `engine`: who made it, where that is known.
+    """
 
     name: str
     time: str
     arrays: dict[tuple[str, str], NDArray[Any]]
+    v_at_spikes: int | None = None
+    engine: str | None = None
 
     def part(self, samples: slice) -> Recording:
         """Some samples only."""
-        return Recording(self.name, self.time, {key: x[samples] for key, x in self.arrays.items()})
+        return replace(self, arrays={key: x[samples] for key, x in self.arrays.items()})
+
+    def says(self, layer: str, variable: str) -> NDArray[np.bool_]:
+        """Where the recorded array says something of the variable."""
+        if variable != "v" or self.v_at_spikes is None:
+            return np.ones((1, 1, 1), bool)
+        special = (self.arrays[layer, "v"] == self.v_at_spikes) & (self.arrays[layer, "spikes"] != 0)
+        return np.asarray(~special, bool)
 
 
 def load(path: Path) -> Recording:
-    """A Trace of spikeport's, or a `.npz` of arrays LAYER.VARIABLE ([sample, step, neuron] or [step, neuron]) and
-    `time`.
+    """A Trace of spikeport's, or a `.npz` of arrays LAYER.VARIABLE ([sample, step, neuron] or [step, neuron]), `time`
+    and `v_at_spikes`.
 
     Raises `SpikeportError` (`file-missing`, `file-format`, `data-values`).
     """
@@ -45,9 +59,8 @@ def load(path: Path) -> Recording:
         raise refuse("file-missing", str(path), "there is no such file", "a recording is compared", "Check the path.")
     if _is_trace(path):
         trace = load_trace(path)
-        return Recording(
-            path.name, "model", {(n, v): a for n, t in trace.layers.items() for v, a in t.recorded.items()}
-        )
+        arrays = {(n, v): a for n, t in trace.layers.items() for v, a in t.recorded.items()}
+        return Recording(path.name, "model", arrays, engine=trace.engine)
     try:
         with np.load(path, allow_pickle=False) as content:
             found = {key: content[key] for key in content.files}
@@ -56,7 +69,22 @@ def load(path: Path) -> Recording:
     time = str(found.pop("time", "model"))
     if time not in TIMES:
         raise _wrong(path, f"time is {time!r}, known are {', '.join(TIMES)}")
-    return Recording(path.name, time, {_key(path, key): _whole(path, key, values) for key, values in found.items()})
+    at_spikes = found.pop("v_at_spikes", None)
+    arrays = {_key(path, key): _whole(path, key, values) for key, values in found.items()}
+    if not arrays:
+        raise _wrong(path, "it holds nothing that was recorded")
+    return Recording(path.name, time, arrays, None if at_spikes is None else _at_spikes(path, at_spikes, arrays))
+
+
+def _at_spikes(path: Path, value: NDArray[Any], arrays: Mapping[tuple[str, str], NDArray[Any]]) -> int:
+    """The number, if there are spikes beside every v."""
+    if value.shape != () or value.dtype.kind not in "iu":
+        raise _wrong(path, f"v_at_spikes is {value.dtype} of shape {value.shape}, and takes one integer")
+    for layer, variable in arrays:
+        beside = arrays.get((layer, "spikes"))
+        if variable == "v" and (beside is None or beside.shape != arrays[layer, "v"].shape):
+            raise _wrong(path, f"v_at_spikes is there, and {layer}.v without {layer}.spikes of its shape")
+    return int(value)
 
 
 def _is_trace(path: Path) -> bool:
@@ -92,8 +120,9 @@ def judge(trace: Trace, recorded: Recording) -> Comparison:
     compared = mismatches = 0
     for (name, variable), want in recorded.arrays.items():
         got = _shown(trace, recorded, name, variable)
-        differs = want != got
-        compared += want.size
+        says = recorded.says(name, variable)
+        differs = (want != got) & says
+        compared += int(np.broadcast_to(says, want.shape).sum())
         mismatches += int(differs.sum())
         if differs.any():
             step, sample, neuron = (int(i) for i in np.argwhere(differs.swapaxes(0, 1))[0])

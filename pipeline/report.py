@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from spikeport.pipeline import rows, tables, waterfall
+from spikeport.pipeline import map_tables, rows, tables, waterfall
 from spikeport.pipeline.advice import advice
 from spikeport.pipeline.figures import figures
 
@@ -31,6 +31,7 @@ def page(data: dict[str, Any], plots: dict[str, Any], manifest: dict[str, Any] |
             decisions=tables.decision_rows(data),
             decided_headings=tables.DECIDED_HEADINGS,
             decided=tables.decided_rows(data),
+            **_cores(data),
             figures=figures(data, plots),
             membranes=plots["membranes"],
             first=plots["first"],
@@ -55,6 +56,13 @@ def card(data: dict[str, Any], manifest: dict[str, Any]) -> str:
 
 def _layers(data: dict[str, Any]) -> dict[str, Any]:
     return {"report": data, "headings": tables.LAYER_HEADINGS, "layers": tables.layer_rows(data)}
+
+
+def _cores(data: dict[str, Any]) -> dict[str, Any]:
+    """Nothing where the report is of a spikeport that mapped nothing."""
+    mapping = data.get("mapping")
+    found = {"cores": map_tables.layer_rows(data), "core_facts": map_tables.facts(mapping)} if mapping else {}
+    return {"mapping": mapping, "core_headings": map_tables.LAYER_HEADINGS, **found}
 
 
 @cache

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from spikeport.hw_targets.lava_rules import own_processes
 from spikeport.pipeline import headroom
 from spikeport.pipeline.attribution import Attribution
@@ -126,7 +128,8 @@ class Result:
     """Everything of one porting. `trace` is the run on the scored samples, or on the first of them, as many as 256 MB
     hold (`batches.kept`); `result.trace["lif1"].v` its integers. `reached` is what all samples reached.
 
-    `network` and `fidelity` are None where integers were given: there is no float model then.
+    `network` and `fidelity` are None where integers were given: there is no float model then. `answers` are
+    those of the float model and of the integers, each [output, sample].
     """
 
     model: Model
@@ -142,6 +145,7 @@ class Result:
     cost: dict[str, Any]
     about: dict[str, Any]
     excerpt: dict[str, Any]
+    answers: tuple[NDArray[Any], NDArray[Any]] | None = None
 
     @property
     def program(self) -> Program:

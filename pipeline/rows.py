@@ -26,7 +26,8 @@ def headline(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("data", _data(data)),
         ("input coding", _inputs(data["inputs"])),
         ("integers", _recipe(data["recipe"], data["program"])),
-        ("source equivalence", _source(data["source"])),
+        ("source equivalence", _source(data)),
+        *_conversion(data),
         *_warnings(data),
         *_processes(data),
         ("parity", _parity(data["parity"])),
@@ -108,7 +109,28 @@ def _outputs(data: dict[str, Any]) -> list[tuple[str, str]]:
     return [("outputs", f"{', '.join(data['program']['outputs'])}; answers from {read}")]
 
 
-def _source(source: dict[str, Any] | None) -> str:
+def _conversion(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of an ANN: what its rates make of it."""
+    found = data.get("conversion")
+    if found is None:
+        return []
+    agree = f"rates {percent(found['rates_agree'])}, integers {percent(found['integer_agree'])}"
+    near = ", ".join(f"{key} {number(found['correlation'][key])}" for key in ("rates", "integer"))
+    known = [f"{row['steps']}: {percent(row['rates'])} / {percent(row['integer'])}" for row in found["by_steps"]]
+    what = "accuracy" if found["metric"] == "accuracy" else "final answers"
+    rows = [("answers like ANN's", f"{agree}; correlation of outputs: {near}")]
+    rows += [("after steps", f"{what}, rates / integers: {', '.join(known)}")]
+    if found["ann"] is None:
+        return rows
+    scores = f"ANN {percent(found['ann'])} → rates {percent(found['rates'])} → integers {percent(found['integer'])}"
+    bound = f"loss {percent(found['loss']['value'])}, 95 % bound {percent(found['loss']['high'])}"
+    return [("conversion", f"accuracy: {scores} ({bound})"), *rows]
+
+
+def _source(data: dict[str, Any]) -> str:
+    source = data["source"]
+    if source is None and data.get("conversion") is not None:
+        return "nothing to compare: an ANN has no spikes, so that answers and outputs are compared"
     if source is None:
         return "not measured: the NIR graph is what was given"
     run = source["recorded_on"]

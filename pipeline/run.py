@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export import nir_file
-from spikeport.export.suffixes import is_net
-from spikeport.pipeline import bundle, datasets, float_port, places, scale_file, slayer_port
+from spikeport.export.suffixes import is_net, is_onnx
+from spikeport.pipeline import bundle, datasets, float_port, onnx_port, places, scale_file, slayer_port
 from spikeport.pipeline.examine import examine
 from spikeport.pipeline.lower import lower
 from spikeport.pipeline.models import Reading, open_model, time_step
@@ -41,6 +41,7 @@ def port(
     attention: str = "cell",
     scales: Any = None,
     dt: float | None = None,
+    steps: int | None = None,
     engines: Sequence[str] = ENGINES,
     parity_samples: int = PARITY_SAMPLES,
     max_loss: float = MAX_LOSS,
@@ -56,9 +57,9 @@ def port(
     """Port a model to integers and prove what survived.
 
     `model` is a torch module (see `models.Reading`), a NIRGraph, or a path to a checkpoint (with `factory`,
-    "pkg.mod:function"), a `.nir` or a SLAYER `.net` (see `slayer_port`); `data`: see `datasets.load`. Weights get
-    `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or by the `scales` that `tuning.tune`
-    left, or a file of them. `attention`: see `Recipe`; `output`: see `decode.read`; `out`: the bundle's folder.
+    "pkg.mod:function"), a `.nir`, a `.onnx` (see `onnx_port`; its samples take `steps`) or a SLAYER `.net`; `data`: see
+    `datasets.load`. Weights get `bits` (1 to 8), by a `method` of `recipe.METHODS` on the calibration data; or by the
+    `scales` of `tuning.tune`, or their file. `attention`: see `Recipe`; `output`: see `decode.read`; `out`: a folder.
     `options`: of engines (`python`, `time_limit` for lava). Samples are scored in shards: on Dask with a `scheduler`
     (see `places.opened`), kept in `work` until all is done, so that the same call goes on where it was killed. Raises
     `SpikeportError` for input that cannot be ported; no bundle is written then.
@@ -66,7 +67,7 @@ def port(
     require_sensible(engines, parity_samples, max_loss, out)
     asked: dict[str, Any] = {"engines": engines, "parity_samples": parity_samples, "decode": decode}
     asked |= {"options": options or {}, "watch": watch}
-    floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output}
+    floats = {"factory": factory, "calibration": calibration, "dt": dt, "output": output, "steps": steps}
     way = Recipe(bits, method, attention), scales, max_loss, Reading(calling, mapping)
     with places.opened(scheduler, work) as place:
         result = _ported(model, data, labels, asked | {"place": place}, floats, *way)
@@ -93,6 +94,12 @@ def _ported(
         slayer_port.require_none(floats | choices)
         return slayer_port.port(model, data, labels, **asked)
     floats = floats | {"recipe": recipe, "scales": scale_file.chosen(scales, recipe), "max_loss": max_loss}
+    if is_onnx(model):
+        asked |= {"calling": reading.calling, "mapping": reading.mapping}
+        return onnx_port.port(model, data, labels, **asked, **floats)
+    if floats.pop("steps") is not None:
+        what, why = "it was given", "the data of a network in time has its own steps"
+        raise refuse("option-range", "steps", what, why, "Leave it out; it is for .onnx.")
     return float_port.port(model, data, labels, reading=reading, **asked, **floats)
 
 
@@ -156,10 +163,13 @@ def export(
 ) -> list[str]:
     """Write the model's NIR graph to `path`, after a proof that it behaves as the model does: on the data, or else on
     random spikes. A SLAYER `.net` needs `dt` in seconds, and with data its float graph is measured against its
-    integers, which it cannot equal.
+    integers, which it cannot equal. A `.onnx` needs data, which choose its rates (see `onnx_port.export`).
 
     Returns what was found, in lines. Raises `SpikeportError`; nothing is written then.
     """
+    if is_onnx(model):
+        onnx_port.require_none({"factory": factory, "calling": calling, "mapping": mapping, "dt": dt})
+        return onnx_port.export(Path(model), path, data)
     if is_net(model):
         slayer_port.require_none({"factory": factory, "calling": calling, "mapping": mapping})
         return slayer_port.export(Path(model), path, dt, data)

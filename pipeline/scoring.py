@@ -21,6 +21,7 @@ from spikeport.pipeline.coding import beyond, to_wire
 from spikeport.pipeline.datasets import Dataset
 from spikeport.pipeline.fidelity import Tally
 from spikeport.pipeline.layer_fidelity import room
+from spikeport.pipeline.mapped import mapped
 from spikeport.pipeline.network import Network
 from spikeport.pipeline.places import Place
 from spikeport.pipeline.quantize import Quantized
@@ -31,6 +32,8 @@ from spikeport.sim.program import Program
 from spikeport.sim.progress import Watch, say
 from spikeport.sim.trace import LayerTrace, Trace
 
+MAPPED_TO = "loihi2"
+"""The target whose cores the report shows; `map` knows others."""
 WIDE = "fast"
 """The engine that runs all samples."""
 
@@ -186,12 +189,23 @@ class Scores:
         return self.tally.fidelity(self.y)
 
     @property
+    def answers(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Those of the float model and of the integers, each [output, sample]; None where there is no float model."""
+        return None if self.tally is None else self.tally.answers
+
+    @property
     def parity(self) -> parity.Parity:
         return self.matches.parity(self.runs, self.steps)
 
     @property
     def cost(self) -> dict[str, Any]:
         return cost.of_counts(self.program, self.steps, self.counts)
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The cores that it takes on a Loihi 2, as often as the axons sent."""
+        steps = self.counts["samples"] * self.steps
+        return mapped(self.program, MAPPED_TO, self.counts["events"], steps).as_dict()
 
     @property
     def fell(self) -> dict[str, Any]:

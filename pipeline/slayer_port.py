@@ -124,7 +124,7 @@ def port(
         scores.reached,
         decide_integers(scores.parity, idle),
         scores.cost,
-        _about(found, scores, scored) | {"task": task, "decisions": scores.fell},
+        _about(found, scores, scored) | {"task": task, "decisions": scores.fell, "mapping": scores.mapping},
         excerpt(Runs(scores.trace, quantized), None, output),
     )
 

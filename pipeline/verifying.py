@@ -128,7 +128,9 @@ def _agreement(
         return Part(data.part(shard).sent(), None if recorded is None else recorded.part(shard))
 
     def depends() -> list[Any]:
-        shown = None if recorded is None else [recorded.name, recorded.time, list(recorded.arrays.items())]
+        shown = None
+        if recorded is not None:
+            shown = [recorded.name, recorded.time, recorded.v_at_spikes, list(recorded.arrays.items())]
         return [program, verifying.feed.codings, engines, verifying.options, data.digest(), shown]
 
     job = shards.Job("verify", verifying, part, len(data), shard_size(verifying, data.steps), depends)

@@ -44,6 +44,7 @@ expect 0 "0 mismatches" "$bin/spikeport" verify out --data data.npz --engines fa
 cp out/report.html page.html
 expect 0 "page in out/report.html" "$bin/spikeport" report out
 cmp out/report.html page.html
+expect 2 "dependency-missing" "$bin/spikeport" export out -o net.onnx
 expect 1 "missing" "$bin/spikeport" doctor --json
 grep -q "<title>spikeport" out/report.html
-echo "light: 11 passed, 0 failed"
+echo "light: 12 passed, 0 failed"

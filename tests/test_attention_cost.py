@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spikeport.hw_targets.cost_constants import FLOAT32, INT8, Prices
 from spikeport.pipeline import attention_cost, cost
-from spikeport.pipeline.attention_cost import FLOAT32, INT8, UPDATE, Energy, Prices, Rates, Shape, Work, saving
+from spikeport.pipeline.attention_cost import UPDATE, Energy, Rates, Shape, Work, saving
 from spikeport.sim.errors import SpikeportError
 from spikeport.sim.program import AlwaysOn, Input, Layer, Program, Synapse, Wire
 from spikeport.sim.reference import run

@@ -67,6 +67,16 @@ def test_targets_are_the_symbols_behind(given):
         assert (first[2], second[2]) == (True, False)
 
 
+@pytest.fixture
+def one_thread():
+    """As train.py has it: on several, torch adds up gradients in the order in which threads come."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_training_begins_anew_or_goes_on(tmp_path, capsys):
     train = runpy.run_path(str(EXAMPLE / "train.py"))["train"]  # not by its name: each example has a train.py
     train("linear", 0, 0, 2, tmp_path / "a.pt", None)

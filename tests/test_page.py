@@ -164,7 +164,7 @@ def test_a_browser_renders_it_with_the_numbers_of_the_report(browse, bundle, rep
 
 def test_every_plot_has_what_was_measured_and_says_it_in_words(bundle, report, plots):
     found = Page((bundle / "report.html").read_text())
-    assert list(found.roles) == ["headroom", "waterfall", "raster", "membrane-0", "membrane-1", "curve"]
+    assert list(found.roles) == ["headroom", "waterfall", "raster", "membrane-0", "membrane-1", "curve", "floorplan"]
     for attributes in found.roles.values():
         assert attributes["role"] == "img"
         assert attributes["aria-label"] in found.text
@@ -178,6 +178,8 @@ def test_every_plot_has_what_was_measured_and_says_it_in_words(bundle, report, p
     assert found.drawn["headroom"] == {"level": len(report["fidelity"]["layers"])}
     assert found.drawn["curve"] == {"float": 1, "integer": 1}
     assert found.drawn["membrane-0"]["threshold"] == 1
+    cores = len(report["mapping"]["cores"])
+    assert found.drawn["floorplan"] == {"free": 128 - cores, "core": cores, "full": cores}
 
 
 def test_it_can_be_read_by_ear_and_by_keyboard(bundle):
@@ -376,7 +378,7 @@ def test_a_net_has_a_page_and_a_card_of_what_there_is(kind, tmp_path):
     assert report["decisions"]["float"] is report["decisions"]["decided"]["float"] is None
     assert report["decisions"]["integer"][-1] == 1.0  # of its own answers
     found = Page((tmp_path / "out" / "report.html").read_text())
-    assert list(found.drawn) == ["headroom", "raster", "curve"]
+    assert list(found.drawn) == ["headroom", "raster", "curve", "floorplan"]
     assert set(found.drawn["curve"]) == {"integer"}
     events = json.loads((tmp_path / "out" / "plots.json").read_text())["raster"]["integer"]
     assert found.drawn["raster"] == {"both": len(events)}
@@ -388,7 +390,7 @@ def test_what_has_nothing_to_show_is_left_out():
     """One step, no spike, nothing lost: no bars; the words stay."""
     made = graphs.chain(graphs.linear(4, 3, scale=1e-6), graphs.lif())
     found = Page(port(made, graphs.spikes(40, 1), dt=graphs.DT, engines=["fast"]).report.html)
-    assert list(found.drawn) == ["headroom", "raster", "membrane-0", "curve"]
+    assert list(found.drawn) == ["headroom", "raster", "membrane-0", "curve", "floorplan"]
     assert "steps 0 to 0, 1 neuron: 0 spikes in both" in found.roles["raster"]["aria-label"]
     assert "Which rounding costs what" in found.text
 

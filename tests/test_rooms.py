@@ -21,7 +21,7 @@ COMMON = {"numpy"}
 HOMES = {
     "sim": {"numba", "llvmlite", "scipy"},  # llvmlite is what numba is made on
     "hw_targets": {"lava", "scipy"},
-    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery"},
+    "export": {"torch", "norse", "snntorch", "spikingjelly", "h5py", "nir", "faery", "onnx", "onnxruntime"},
     "pipeline": {
         "typer",
         "rich",
@@ -66,9 +66,10 @@ def test_imports_point_down_and_every_dependency_has_a_home(room, path):
 
 
 @each_file
-def test_lava_is_imported_by_the_worker_alone(room, path):
+def test_lava_is_imported_by_workers_alone(room, path):
     uses = any(name.split(".")[0] == "lava" for name in imported(path))
-    assert not uses or path.name in ("lava_worker.py", "lava_graph.py") or path.parent.name == "lava_models"
+    workers = ("lava_worker.py", "lava_graph.py", "loihi2_worker.py", "loihi2_graph.py")
+    assert not uses or path.name in workers or path.parent.name == "lava_models"
 
 
 @each_file
@@ -122,7 +123,8 @@ def test_each_room_says_what_it_is():
 def test_importing_spikeport_loads_neither_torch_nor_lava():
     code = (
         "import sys, spikeport, spikeport.pipeline.cli; spikeport.port, spikeport.check;"
-        "assert not {'torch', 'lava', 'norse', 'matplotlib'} & set(sys.modules), sys.modules.keys()"
+        "late = {'torch', 'lava', 'norse', 'matplotlib', 'onnx', 'onnxruntime'};"
+        "assert not late & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -141,9 +143,13 @@ def test_help_waits_for_nothing_that_computes():
 
 def test_the_tables_of_operations_agree():
     """Each room's table has the same keys. Lava's is read from its source, since Lava may not be importable here."""
+    from spikeport.export import onnx_neurons, onnx_synapses
     from spikeport.sim import fallback, parts, plan, program, reference
 
-    for engine in (reference, fallback, plan):
+    class Onnx:  # the tables of export need no onnx
+        SYNAPSES, NEURONS = onnx_synapses.SYNAPSES, onnx_neurons.NEURONS
+
+    for engine in (reference, fallback, plan, Onnx):
         assert set(engine.SYNAPSES) == set(program.SYNAPSE_OPERATIONS)
         assert set(engine.NEURONS) == set(program.NEURON_OPERATIONS)
     tables = {}
@@ -161,3 +167,25 @@ def test_the_tables_of_operations_agree():
 
 def test_no_test_package_shadows_another():
     assert not (ROOT / "tests" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("room", ["export", "pipeline"])
+def test_each_module_can_be_the_first_that_is_imported(room):
+    """A verb begins with one of them; a circle of imports shows only from where it is entered."""
+    code = (
+        "import importlib, pathlib, sys, spikeport\n"
+        f"folder = pathlib.Path(spikeport.__file__).parent / '{room}'\n"
+        "for path in sorted(folder.glob('*.py')):\n"
+        f"    for name in [n for n in sys.modules if n.startswith('spikeport.{room}')]: del sys.modules[name]\n"
+        f"    try: importlib.import_module(f'spikeport.{room}.{{path.stem}}')\n"
+        "    except ModuleNotFoundError as error: assert not (error.name or '').startswith('spikeport'), path\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_a_verb_begins_in_a_process_of_its_own(tmp_path):
+    (tmp_path / "garbage.nir").write_bytes(b"garbage")
+    call = [sys.executable, "-c", "from spikeport.pipeline.cli import main; main()", "check", tmp_path / "garbage.nir"]
+    found = subprocess.run(call, check=False, capture_output=True, text=True)
+    assert (found.returncode, "nir-unreadable" in found.stdout, found.stderr) == (1, True, "")

@@ -1,8 +1,8 @@
 """Train a small language model of characters: `python examples/char_lm/train.py --model linear --minutes 60 -o out.pt`.
 
-Time is the process's CPU time, so that other load does not change how much is learned. A run is the same for the same
-seed, threads and machine but for how many iterations fit: the checkpoint says how many did, and `--iterations` repeats
-it. Only the validation part is looked at; `--heldout` scores a finished checkpoint on the rest.
+Time is the process's CPU time, so that other load does not change how much is learned. A run (on one thread) is the
+same for the same seed and machine but for how many iterations fit: the checkpoint says how many did, and `--iterations`
+repeats it. Only the validation part is looked at; `--heldout` scores a finished checkpoint on the rest.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""By which Lava tells that lava-loihi is installed."""
