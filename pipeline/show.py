@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from spikeport.pipeline.rows import number, percent, text
 from spikeport.pipeline.tables import LAYER_HEADINGS, layer_rows
@@ -175,12 +176,12 @@ def drawn(path: Path, report: dict[str, Any], open_it: bool, in_json: bool) -> N
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """A plain table."""
+    """A plain table: what is in brackets is text, as the extras that `doctor` names."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         made.add_column(heading, overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(Text(str(cell)) for cell in row))
     return made
 
 

@@ -178,3 +178,13 @@ def test_many_chips_are_drawn_as_far_as_that_helps():
     numbers = {text.text.rstrip("+") for text in root.iter("text") if text.get("class") == "number"}
     assert numbers <= {str(i + 1) for i in range(len(found["layers"]))}
     assert len(map_tables.layer_rows({"mapping": found})) == len(found["layers"])
+
+
+def test_a_table_shows_brackets_as_they_are(capsys):
+    """They are no markup: `pip install 'spikeport[norse]'` is a cell of `doctor`."""
+    from rich.console import Console
+
+    from spikeport.pipeline import show
+
+    Console().print(show.table(("how",), [("pip install 'spikeport[norse]'",)]))
+    assert "'spikeport[norse]'" in capsys.readouterr().out
