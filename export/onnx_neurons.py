@@ -16,6 +16,7 @@ from spikeport.export.onnx_graded import Made
 from spikeport.export.onnx_graph import Value
 from spikeport.export.onnx_synapses import arriving
 from spikeport.sim import arith
+from spikeport.sim.errors import InternalError
 from spikeport.sim.parts import ExtendedLayer, GradedLifLayer, Layer
 
 EDGE = arith.STATE_EDGE
@@ -27,7 +28,8 @@ def current(frame: Frame, layer: Layer) -> Value:
     if (layer.decay_u == arith.DECAY_ONE).all():
         return _wrap_current(frame, frame.whole(frame.number(0) if brought is None else brought, "input"))
     u = frame.decay(frame.state("u"), layer.decay_u, "u")
-    assert u is not None  # some rate is not 4096
+    if u is None:
+        raise InternalError("a decay below 4096 left nothing of u")
     if brought is not None:
         u = frame.wrap32(frame.op("Add", "u_sum", u, brought), "u_sum")
     u = _wrap_current(frame, u)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,11 @@ def _program(path: Path) -> Program:
 def _counted(feed: Feed, data: Dataset, watch: Watch) -> cost.Counts:
     """What all samples take on `fast`, so many at a time as memory holds."""
     progress, size = watch("run"), batches.kept(feed.program, data.steps)
-    total: cost.Counts | None = None
+    found: list[cost.Counts] = []
     for start in range(0, len(data), size):
         some = data.part(slice(start, min(start + size, len(data)))).read()
         integers = feed.integers(some)
         (trace,) = parity.run_engines(feed.program, integers, {"fast": len(some)}, {})
-        counted = cost.counts(feed.program, trace, integers)
-        total = counted if total is None else cost.added(total, counted)
+        found.append(cost.counts(feed.program, trace, integers))
         progress(start + len(some), len(data))
-    assert total is not None  # a data set holds a sample
-    return total
+    return reduce(cost.added, found)

@@ -107,6 +107,15 @@ def test_the_command_line_says_so_and_exits_with_2(command, tmp_path):
     assert not (tmp_path / "t.npz").exists()
 
 
+def test_a_chips_options_without_a_chip_are_refused(command, tmp_path):
+    save_program(small(), tmp_path / "program.npz")
+    np.savez(tmp_path / "data.npz", x=X["x"])
+    given = (tmp_path / "program.npz", "--data", tmp_path / "data.npz", "--board", "b")
+    for call in (("run", *given, "-o", tmp_path / "t.npz"), ("verify", *given, "--engines", "fast,reference")):
+        status, _, err = command(*call)
+        assert (status, "option-range" in err) == (2, True)
+
+
 def test_layers_that_would_need_microcode_are_named_before_anything_starts(tmp_path):
     layers = (
         ExtendedLayer("soft", (2,), 1, 4096, 163, 30, 0, reset="subtract"),

@@ -16,12 +16,13 @@ from onnx_models import dense, model, node, random, saved, simplified_here  # no
 
 import spikeport  # noqa: E402
 from spikeport.export import nir_file, onnx_in, rates  # noqa: E402
-from spikeport.pipeline import attribution, conversion, onnx_port, still  # noqa: E402
+from spikeport.pipeline import attribution, bundle, conversion, onnx_port, still  # noqa: E402
 from spikeport.pipeline import network as float_model  # noqa: E402
 from spikeport.pipeline.interval import Loss  # noqa: E402
 from spikeport.pipeline.lower import lower  # noqa: E402
 from spikeport.pipeline.result import Verdict  # noqa: E402
 from spikeport.sim.errors import SpikeportError  # noqa: E402
+from spikeport.sim.store import load_trace  # noqa: E402
 
 STEPS = 32
 NAMES = ("mlp", "conv")
@@ -123,6 +124,31 @@ def test_export_writes_the_graph_that_port_runs(digits_nets, results, command, t
     )
     assert command("check", tmp_path / "m.nir")[0] == 0
     assert command("check", folder / "conv.onnx", "--data", folder / "train.npz")[0] == 0
+
+
+def test_a_ports_bundle_runs_on_the_data_it_was_made_with(digits_nets, results, command, tmp_path):
+    """Samples without time, held for as many steps as the port did; or in steps, as they are."""
+    folder, _ = digits_nets
+    bundle.write(results["mlp"], tmp_path / "out")
+    call = (tmp_path / "out", "--data", folder / "test.npz")
+    status, out, err = command("run", *call, "-o", tmp_path / "trace.npz")
+    assert status == 0, err
+    assert f"360 samples of {STEPS} steps" in out
+    whole, own = load_trace(tmp_path / "trace.npz"), results["mlp"].trace
+    assert all(np.array_equal(whole[name].v[: own.samples], own[name].v) for name in own.layers)
+    assert command("map", *call)[0] == 0
+    x = np.load(folder / "test.npz")["x"][:2, None]
+    np.savez(tmp_path / "steps.npz", x=np.repeat(x, 5, axis=1))
+    status, out, _ = command("run", tmp_path / "out", "--data", tmp_path / "steps.npz", "-o", tmp_path / "other.npz")
+    assert (status, "2 samples of 5 steps" in out) == (0, True)
+
+
+def test_a_name_in_capitals_is_an_onnx_file_too(digits_nets, command, tmp_path):
+    folder, _ = digits_nets
+    (tmp_path / "MLP.ONNX").write_bytes((folder / "mlp.onnx").read_bytes())
+    assert command("check", tmp_path / "MLP.ONNX", "--data", folder / "train.npz")[0] == 0
+    status, _, err = command("check", tmp_path / "MLP.ONNX", "--calling", "step")
+    assert (status, "option-range" in err) == (2, True)
 
 
 def test_without_labels_answers_are_compared(digits_nets):

@@ -196,6 +196,36 @@ def test_who_recorded_is_said(pack, own, command):
     )
 
 
+def test_a_recording_of_nothing_or_of_a_part_is_not_equal(pack, own, command):
+    np.savez(own / "neuron" / "recording.npz", time="model")
+    status, _, err = command("pack", "--verify", own)
+    assert (status, "file-format" in err) == (2, True)
+    trace = load_trace(pack / "attention" / "expected.npz")
+    first, *rest = trace.layers
+    (own / "neuron" / "recording.npz").unlink()
+    np.savez(own / "attention" / "recording.npz", **{f"{first}.spikes": trace[first].spikes})
+    status, out, _ = command("pack", "--verify", own, "--json")
+    (found,) = [one for one in json.loads(out)["networks"] if one["found"]]
+    assert (status, found["word"]) == (1, f"in part: no spikes of {', '.join(rest)}")
+
+
+def test_other_input_is_not_judged(pack, own, command):
+    save_trace(load_trace(pack / "neuron" / "expected.npz"), own / "neuron" / "recording.npz")
+    x = np.load(own / "neuron" / "data.npz")["x"]
+    np.savez(own / "neuron" / "data.npz", x=1 - x)
+    status, _, err = command("pack", "--verify", own)
+    assert (status, "program-altered" in err) == (2, True)
+    (own / "neuron" / "data.npz").write_bytes(b"garbage")
+    status, _, err = command("pack", "--verify", own)
+    assert (status, "file-format" in err) == (2, True)
+
+
+def test_a_pack_of_something_else_is_kept(command, tmp_path):
+    (tmp_path / "pack.json").write_text('{"name": "webpack"}')
+    assert command("pack", "-o", tmp_path)[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["pack.json"]
+
+
 def test_another_program_is_not_judged(own, command):
     save_trace(load_trace(own / "neuron" / "expected.npz"), own / "neuron" / "recording.npz")
     save_program(networks()[1].program, own / "neuron" / "program.npz")
