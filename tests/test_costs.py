@@ -10,7 +10,7 @@ import pytest
 import small_target
 from small_target import TARGET
 
-from spikeport.hw_targets import cost_constants, pilotnet_record
+from spikeport.hw_targets import activity, cost_constants, pilotnet_record
 from spikeport.hw_targets.cost_constants import BY_TARGET, FLOAT32, LOIHI1, LOIHI2, Range
 from spikeport.hw_targets.costs import arithmetic, barrier, cost
 from spikeport.hw_targets.hala_point import HALA_POINT, beside
@@ -155,3 +155,12 @@ def test_a_mapping_beside_hala_point():
     net = small_target.image_net()
     shared = {row.what: row.ours for row in beside(place(small_target.cores(net), net, TARGET), net)}
     assert shared["synapses, shared ones once"] < shared["synapses"]
+
+
+@pytest.mark.parametrize(("delay", "bits"), [(1, 8 + 12), (2, 8 + 1 + 12), (8, 8 + 3 + 12)])
+def test_a_delay_is_read_with_its_weight(delay, bits):
+    """As `memory` stores it: up to 7 steps beyond the one that every synapse takes are 3 bits."""
+    groups = (Group("in", (6,), placed=False), Group("out", (5,)))
+    load = Workload("delayed", groups, (DenseLink("in", "out", 6, 8, delay),), {"in": 0.5, "out": 0.0})
+    words = activity.loads(load)["out"][2]
+    assert words == pytest.approx(0.5 * 6 * bits / 64)
