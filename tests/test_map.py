@@ -17,7 +17,7 @@ from programs import random_case
 from spikeport.hw_targets import generated, loihi2, sanafe, targets
 from spikeport.hw_targets.workload import indices
 from spikeport.pipeline import map_tables
-from spikeport.pipeline.floorplan import SHOWN, floorplan
+from spikeport.pipeline.floorplan import SHOWN, SIDE, floorplan
 from spikeport.pipeline.mapped import mapped, of_workload
 from spikeport.pipeline.run import port
 from spikeport.sim.program import Input, Layer, Program, Synapse, Wire
@@ -174,6 +174,10 @@ def test_many_chips_are_drawn_as_far_as_that_helps():
     squares = [rect for group in root.iter("g") if group.get("class") == "series mark-core" for rect in group]
     shown = [core for core in found["cores"] if core["chip"] < SHOWN]
     assert len(squares) == len(shown)
+    filled = [rect for group in root.iter("g") if group.get("class") == "series mark-full" for rect in group]
+    heights = sorted(float(rect.get("height")) for rect in filled)
+    assert heights == pytest.approx(sorted(SIDE * core["full"] for core in shown), abs=0.051)
+    assert len(set(heights)) > 1
     assert f"on {found['chips']} chips, of which the first {SHOWN} are drawn" in drawn.finding
     numbers = {text.text.rstrip("+") for text in root.iter("text") if text.get("class") == "number"}
     assert numbers <= {str(i + 1) for i in range(len(found["layers"]))}
