@@ -116,7 +116,7 @@ def export(
     if is_onnx(out):
         lines = onnx_verbs.write(model, out, one_step, chosen)
     else:
-        lines = run_export(model, out, **onnx_verbs.for_nir(one_step, chosen))
+        lines = run_export(model, out, **onnx_verbs.for_nir(model, one_step, chosen))
     if as_json:
         show.as_json({"written": str(out), "found": lines})
         return

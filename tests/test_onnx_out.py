@@ -322,6 +322,10 @@ def test_command_line_export_of_a_program(command, tmp_path):
         assert code in err
     assert net.read_text() == "mine"
     assert not (tmp_path / "b.onnx").exists()
+    status, _, err = command("export", net, "-o", tmp_path / "b.onnx")
+    assert (status, "ends in .nir" in err) == (2, True)
+    status, _, err = command("export", tmp_path, "-o", tmp_path / "b.nir")
+    assert (status, "its model.nir" in err) == (2, True)
 
 
 def lowered(path: Path, x: np.ndarray, dt: float | None):
