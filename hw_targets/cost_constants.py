@@ -2,8 +2,9 @@
 
 No energy per operation of Loihi 2 is public, and few times. So the ends of a range are other things: of times, the
 low end is Hala Point's published peak divided by its cores, the high end Loihi 1's published value; of energies, the
-low end is all of Hala Point's power at its peak rate, the high end Loihi 1. No value is from the recorded runs of
-PilotNet's spiking network, which are what the model is compared with.
+low end is all of Hala Point's power at its peak rate, the high end Loihi 1. Neither the time
+nor the dynamic energy that was recorded of PilotNet's spiking network, which the model is compared with, is in any
+value; static power, which is not compared, is from such recordings.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ LOIHI2 = Constants(
     ),
     static=Constant(
         0.17, 0.25, 0.34, "W",
-        "per chip, measured with PilotNet's sigma-delta network (not the spiking one): lava-dl's netx notebooks",
+        "per chip, measured with the PilotNet networks of lava-dl's netx notebooks",
     ),
 )  # fmt: skip
 """Loihi 2. Typical times are Loihi 1's divided by what Intel says that Loihi 2 is faster."""
